@@ -1,0 +1,102 @@
+"""Who: organizations, their people and their projects."""
+
+import zoneinfo
+from enum import StrEnum
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.functional import cached_property
+
+MAX_NAME = 200
+
+
+def validate_time_zone(value: str) -> None:
+    """Refuse a name that the time zone database does not know."""
+    if value not in zoneinfo.available_timezones():
+        raise ValidationError("%(value)s is not a time zone; use a name such as Europe/Berlin.", params={"value": value})
+
+
+class Role(StrEnum):
+    """What somebody may do. The values are the names of the Django groups that the role follows from."""
+
+    SUPER_ADMIN = "Super Admin"
+    ADMIN = "Admin"
+    USER = "User"
+
+
+class Organization(models.Model):
+    """A company or department with its own people, projects, calendar and, if it has any, prices."""
+
+    name = models.CharField(max_length=MAX_NAME)
+    slug = models.SlugField(max_length=MAX_NAME, unique=True, db_collation="C")
+    time_zone = models.CharField(
+        max_length=64, default="UTC", validators=[validate_time_zone], help_text="Its days begin and end in this zone."
+    )
+    show_user_cost = models.BooleanField(
+        "show user cost", default=False, help_text="People with the role User see what their own calls cost."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class User(AbstractUser):
+    """A person. ``username`` signs in and is unique everywhere; ``handle`` is how calls name the person.
+
+    A call that names an unknown user makes one who cannot sign in (no usable password, ``is_active`` false).
+    """
+
+    organization = models.ForeignKey(Organization, models.PROTECT, null=True, blank=True, related_name="users")
+    handle = models.CharField(
+        max_length=MAX_NAME, blank=True, db_collation="C", help_text="The user name that calls give; as a rule the same as the username."
+    )
+
+    objects: ClassVar[UserManager["User"]] = UserManager()
+
+    class Meta(AbstractUser.Meta):
+        constraints = (
+            # Serves accounts.directory: the person that a call names.
+            models.UniqueConstraint(fields=("organization", "handle"), name="user_handle_in_organization"),
+        )
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        if not self.handle:
+            self.handle = self.username
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    @cached_property
+    def role(self) -> Role | None:
+        """The strongest role among the person's groups; None for a stranger."""
+        if self.is_superuser:
+            return Role.SUPER_ADMIN
+        groups = set(self.groups.values_list("name", flat=True))
+        return next((role for role in Role if role in groups), None)
+
+    @property
+    def display_name(self) -> str:
+        return self.get_full_name() or self.handle
+
+
+class Project(models.Model):
+    """What an organization books its calls on. Made on first use when a call names a new one."""
+
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="projects")
+    slug = models.CharField(max_length=MAX_NAME, db_collation="C")
+    name = models.CharField(max_length=MAX_NAME)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            # Serves accounts.directory: the project that a call names.
+            models.UniqueConstraint(fields=("organization", "slug"), name="project_slug_in_organization"),
+        )
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,164 @@
+"""The ledger's tables: one row for every call, and the rollups that the dashboard reads.
+
+Both can be distributed by organization (Citus): every unique key contains it. Only ``analytics.recording`` writes here
+and only ``analytics.reports`` aggregates.
+"""
+
+from decimal import Decimal
+from typing import NoReturn
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.models import Organization, Project
+from pricing.fields import NanoDollarField
+from pricing.models import Price
+
+
+def name_field(max_length: int = 200) -> "models.CharField[str, str]":
+    """An identifier, compared byte by byte: a language's sorting rules would only cost time."""
+    return models.CharField(max_length=max_length, default="", blank=True, db_collation="C")
+
+
+class Operation(models.TextChoices):
+    CHAT = "chat"
+    TRANSCRIPTION = "transcription"
+    TRANSLATION = "translation"
+    SPEECH = "speech"
+    EMBEDDING = "embedding"
+    BATCH = "batch"
+
+
+class Status(models.TextChoices):
+    SUCCESS = "success"
+    ERROR = "error"
+
+
+class UsageEvent(models.Model):
+    """One call to Groq: who, what, how long, how much. Never a prompt, a completion or a key.
+
+    Times are UTC, durations milliseconds. ``day`` and ``hour`` are those of the organization's time zone at the start
+    of the call. The rows that it points at are never deleted, so the table carries no foreign key constraints, which
+    would cost every insert a look-up.
+    """
+
+    organization = models.ForeignKey(Organization, models.PROTECT, db_constraint=False, db_index=False, related_name="+")
+    request_id = name_field()
+    timestamp = models.DateTimeField()
+    received_at = models.DateTimeField(db_default=Now())
+    day = models.DateField()
+    hour = models.SmallIntegerField()
+
+    provider = name_field(50)
+    model = name_field()
+    model_requested = name_field()
+    operation = models.CharField(max_length=20, choices=Operation, default=Operation.CHAT, db_collation="C")
+    feature = name_field()
+    project = models.ForeignKey(
+        Project, models.PROTECT, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    expert_id = name_field()
+    template_id = name_field()
+    session_id = name_field()
+    provider_request_id = name_field()
+
+    status = models.CharField(max_length=10, choices=Status, default=Status.SUCCESS, db_collation="C")
+    error_code = name_field()
+    error_message = models.CharField(max_length=500, default="", blank=True)
+    http_status = models.SmallIntegerField(null=True)
+    attempts = models.SmallIntegerField(default=1)
+    stream = models.BooleanField(default=False)
+
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    total_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    audio_seconds = models.DecimalField(max_digits=12, decimal_places=3, default=Decimal(0))
+    characters = models.BigIntegerField(default=0)
+    tokens_estimated = models.BooleanField(default=False)
+
+    latency_ms = models.IntegerField()
+    ttft_ms = models.IntegerField(null=True)
+    queue_ms = models.FloatField(null=True)
+    prompt_ms = models.FloatField(null=True)
+    completion_ms = models.FloatField(null=True)
+
+    cost_usd = NanoDollarField(null=True)
+    price = models.ForeignKey(Price, models.PROTECT, null=True, db_constraint=False, db_index=False, related_name="+")
+    usage_breakdown = models.JSONField(null=True)
+    service_tier = name_field(20)
+    limit_requests = models.BigIntegerField(null=True)
+    remaining_requests = models.BigIntegerField(null=True)
+    limit_tokens = models.BigIntegerField(null=True)
+    remaining_tokens = models.BigIntegerField(null=True)
+    metadata = models.JSONField(default=dict)
+
+    class Meta:
+        # The database's primary key is (id, organization); see migration 0001.
+        permissions = (("export_usageevent", "Can export usage events"),)
+        constraints = (
+            # Serves the writer: a call is recorded once.
+            models.UniqueConstraint(fields=("organization", "request_id"), name="usageevent_request_id"),
+        )
+        indexes = (
+            # Serves the event log, the export and reports that no cube has the dimensions for.
+            models.Index(fields=("organization", "day", "timestamp"), name="usageevent_org_day"),
+            # Serves the same for one person.
+            models.Index(fields=("organization", "user", "day"), name="usageevent_org_user_day"),
+        )
+
+    def __str__(self) -> str:
+        return self.request_id
+
+    def save(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("analytics.recording is the only writer of events.")
+
+    def delete(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("Events are a ledger: they are not deleted one by one.")
+
+
+class Rollup(models.Model):
+    """Sums of events; ``analytics.cubes`` says over what. One table, a partition for each cube."""
+
+    pk = models.CompositePrimaryKey(
+        "organization_id", "cube", "day", "provider", "status", "hour", "project_id", "user_id", "latency_bucket",
+        "model", "expert_id", "template_id", "feature",
+    )  # fmt: skip
+    organization = models.ForeignKey(Organization, models.PROTECT, db_constraint=False, db_index=False, related_name="+")
+    cube = models.SmallIntegerField()
+    day = models.DateField()
+    provider = name_field(50)
+    status = models.CharField(max_length=10, choices=Status, db_collation="C")
+    hour = models.SmallIntegerField(default=0)
+    project_id = models.BigIntegerField(default=0)
+    user_id = models.BigIntegerField(default=0)
+    latency_bucket = models.SmallIntegerField(default=0)
+    model = name_field()
+    expert_id = name_field()
+    template_id = name_field()
+    feature = name_field()
+
+    requests = models.BigIntegerField(default=0)
+    unpriced = models.BigIntegerField(default=0)
+    estimated = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    total_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    audio_seconds = models.DecimalField(max_digits=18, decimal_places=3, default=Decimal(0))
+    characters = models.BigIntegerField(default=0)
+    cost_usd = NanoDollarField(default=Decimal(0))
+    latency_ms_sum = models.BigIntegerField(default=0)
+    latency_ms_min = models.IntegerField()
+    latency_ms_max = models.IntegerField()
+    ttft_ms_sum = models.BigIntegerField(default=0)
+    ttft_count = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"cube {self.cube}, organization {self.organization_id}, {self.day}"

@@ -1,0 +1,111 @@
+"""Price versions. A row is never changed: an edit adds a version, and an event points at the one it was charged at."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Organization
+from pricing.fields import NanoDollarField, to_nano
+
+MAX_PRICE = Decimal(10_000)
+"""Dollars per unit; above it a price is a slip of the finger. Held by the form and by the table."""
+
+
+def pick_in_force(versions: Iterable["Price"], organization_id: int | None, at: datetime) -> "Price | None":
+    """The version that a call of this organization, started ``at``, is charged at.
+
+    An organization's own price wins over everybody's; then the latest start; then the latest entry.
+    A disabled version that wins is returned as well: it says that the model has no price now.
+    """
+    candidates = [v for v in versions if v.effective_from <= at and v.organization_id in (None, organization_id)]
+    return max(candidates, key=lambda v: (v.organization_id is not None, v.effective_from, v.pk), default=None)
+
+
+class PriceQuerySet(models.QuerySet["Price"]):
+    def in_force(
+        self, provider: str, model: str, organization: Organization | None = None, at: datetime | None = None
+    ) -> "Price | None":
+        """The version in force for a model at a moment (now), or None if it was never priced. See pick_in_force."""
+        organization_id = organization.pk if organization else None
+        return pick_in_force(self.filter(provider=provider, model=model), organization_id, at or timezone.now())
+
+    def delete(self) -> NoReturn:
+        raise TypeError("Prices are history and are never deleted; add a disabled version instead.")
+
+
+class Price(models.Model):
+    """What a model costs from a moment on. A unit without a price (None) cannot be charged: such usage is unpriced."""
+
+    provider = models.CharField(max_length=50, default="groq", db_collation="C")
+    model = models.CharField(max_length=200, db_collation="C")
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, null=True, blank=True, related_name="prices", help_text="Empty: for everybody."
+    )
+    input_usd_per_1k_tokens = NanoDollarField("input $ / 1k tokens", null=True, blank=True)
+    output_usd_per_1k_tokens = NanoDollarField("output $ / 1k tokens", null=True, blank=True)
+    cached_input_usd_per_1k_tokens = NanoDollarField(
+        "cached input $ / 1k tokens", null=True, blank=True, help_text="Empty: the input price."
+    )
+    audio_usd_per_hour = NanoDollarField("audio $ / hour", null=True, blank=True)
+    audio_minimum_seconds = models.PositiveIntegerField(
+        default=10, help_text="A request is billed for at least this many seconds (Groq: 10)."
+    )
+    usd_per_1k_characters = NanoDollarField("$ / 1k characters", null=True, blank=True)
+    enabled = models.BooleanField(default=True, help_text="Off: new calls are recorded without a cost.")
+    effective_from = models.DateTimeField(default=timezone.now)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
+    source_note = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PriceQuerySet.as_manager()
+
+    RATES = (
+        "input_usd_per_1k_tokens",
+        "output_usd_per_1k_tokens",
+        "cached_input_usd_per_1k_tokens",
+        "audio_usd_per_hour",
+        "usd_per_1k_characters",
+    )
+
+    class Meta:
+        ordering = ("provider", "model", "-effective_from", "-id")
+        indexes = (
+            # Serves in_force() and the history of a model.
+            models.Index(fields=("provider", "model", "effective_from"), name="price_in_force"),
+        )
+        constraints = tuple(
+            models.CheckConstraint(
+                condition=Q(**{f"{rate}__isnull": True}) | Q(**{f"{rate}__range": (Decimal(0), MAX_PRICE)}),
+                name=f"price_{rate}_range",
+                violation_error_message="A price is at least $0 and at most $10,000.",
+            )
+            for rate in (
+                "input_usd_per_1k_tokens",
+                "output_usd_per_1k_tokens",
+                "cached_input_usd_per_1k_tokens",
+                "audio_usd_per_hour",
+                "usd_per_1k_characters",
+            )
+        )
+
+    def __str__(self) -> str:
+        scope = f" for {self.organization}" if self.organization_id else ""
+        return f"{self.provider}/{self.model}{scope} from {self.effective_from:%Y-%m-%d %H:%M} UTC"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("Prices are history and are never changed; add a new version instead.")
+        for rate in self.RATES:
+            value = getattr(self, rate)
+            if value is not None:
+                to_nano(value)
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("Prices are history and are never deleted; add a disabled version instead.")

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class UsageDashboardConfig(AppConfig):
+    name = "usage_dashboard"

