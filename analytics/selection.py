@@ -1,0 +1,39 @@
+"""What is being looked at: a range of days and the values chosen in each dimension. The query string's meaning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Literal
+
+Dimension = Literal[
+    "organization_id", "provider", "model", "project_id", "user_id", "expert_id", "template_id", "feature", "status"
+]
+Grain = Literal["hour", "day"]
+
+HOURLY_UP_TO_DAYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Days are those of each organization's own calendar, both ends included.
+
+    ``chosen`` maps a dimension to the values that are let through, joined by "or"; dimensions are joined by "and".
+    A value of 0 or "" stands for events that name no project, user, expert …
+    """
+
+    first_day: date
+    last_day: date
+    chosen: Mapping[Dimension, tuple[str | int, ...]] = field(default_factory=dict)
+
+    @property
+    def days(self) -> int:
+        return (self.last_day - self.first_day).days + 1
+
+    @property
+    def default_grain(self) -> Grain:
+        return "hour" if self.days <= HOURLY_UP_TO_DAYS else "day"
+
+    def previous(self) -> "Selection":
+        """The same for the period of the same length that ends the day before this one begins."""
+        span = timedelta(days=self.days)
+        return replace(self, first_day=self.first_day - span, last_day=self.last_day - span)
