@@ -1,0 +1,128 @@
+"""The HTTP application: routes, keys, and one way for every request."""
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from groq_client.simulator.audio import speech, transcription
+from groq_client.simulator.catalogue import CATALOGUE, Kind, ModelSpec
+from groq_client.simulator.chat import chat
+from groq_client.simulator.embeddings import embeddings
+from groq_client.simulator.errors import GroqError, invalid_key, model_not_found, unknown_url
+from groq_client.simulator.exchange import Exchange, open_exchange
+from groq_client.simulator.faults import NO_FAULT
+from groq_client.simulator.incoming import Controls, Incoming, ReceivedRequest, read
+from groq_client.simulator.limits import RateLimits
+from groq_client.simulator.pace import Pace
+from groq_client.simulator.wire import Json, dumps
+
+PREFIX = "/openai/v1"
+_LARGEST_BODY = 200 * 1024 * 1024
+_CREATED = 1_748_000_000
+_NO_MODEL = ModelSpec("", "Simulator")
+
+Endpoint = Callable[[Exchange], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Simulator:
+    """The simulator's state: its speed, its limits and the requests it received.
+
+    ``speed`` divides every time (``inf``: no sleeping); ``keep`` requests are kept for tests to look at.
+    """
+
+    def __init__(self, speed: float = 1.0, keep: int = 0) -> None:
+        if math.isnan(speed) or speed <= 0:
+            raise ValueError("The speed must be greater than 0.")
+        self.pace = Pace(speed)
+        self.limits = RateLimits()
+        self.requests: deque[ReceivedRequest] = deque(maxlen=keep)
+
+    def application(self) -> web.Application:
+        """The application to serve."""
+        app = web.Application(client_max_size=_LARGEST_BODY)
+        app.router.add_post(f"{PREFIX}/chat/completions", self._endpoint(chat, "chat"))
+        app.router.add_post(f"{PREFIX}/audio/transcriptions", self._endpoint(transcription, "transcription"))
+        app.router.add_post(f"{PREFIX}/audio/translations", self._endpoint(transcription, "transcription"))
+        app.router.add_post(f"{PREFIX}/audio/speech", self._endpoint(speech, "speech"))
+        app.router.add_post(f"{PREFIX}/embeddings", self._endpoint(embeddings, "embedding"))
+        app.router.add_get(f"{PREFIX}/models", self._listing(_list_models))
+        app.router.add_get(f"{PREFIX}/models/{{model:.+}}", self._listing(_one_model))
+        app.router.add_get(f"{PREFIX}/files", self._listing(_empty_list))
+        app.router.add_get(f"{PREFIX}/batches", self._listing(_empty_list))
+        app.router.add_route("*", "/{path:.*}", self._listing(_nowhere))
+        return app
+
+    def _endpoint(self, endpoint: Endpoint, kind: Kind) -> Handler:
+        async def handle(http: web.Request) -> web.StreamResponse:
+            exchange = self._unopened(http)
+            try:
+                exchange.incoming = await read(http, self.requests)
+                _check_key(http)
+                exchange = open_exchange(exchange.incoming, self.pace, self.limits, kind)
+                response = await exchange.play_fault() or await endpoint(exchange)
+            except GroqError as error:
+                response = await exchange.send_error(error)
+            exchange.incoming.record.completed = True
+            return response
+
+        return handle
+
+    def _listing(self, answer: Callable[[web.Request], Json]) -> Handler:
+        async def handle(http: web.Request) -> web.StreamResponse:
+            exchange = self._unopened(http)
+            try:
+                exchange.incoming = await read(http, self.requests)
+                _check_key(http)
+                response = await exchange.send_json(dumps(answer(http)))
+            except GroqError as error:
+                response = await exchange.send_error(error)
+            exchange.incoming.record.completed = True
+            return response
+
+        return handle
+
+    def _unopened(self, http: web.Request) -> Exchange:
+        """An exchange of which nothing is known yet: enough to refuse it with."""
+        incoming = Incoming(http, ReceivedRequest(http.method, http.path, {}, 1), Controls(), {}, {})
+        return Exchange(incoming, self.pace, self.limits, _NO_MODEL, "", NO_FAULT)
+
+
+def _check_key(http: web.Request) -> None:
+    scheme, _, key = http.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise invalid_key()
+
+
+def _model_json(spec: ModelSpec) -> Json:
+    return {
+        "id": spec.id,
+        "object": "model",
+        "created": _CREATED,
+        "owned_by": spec.owned_by,
+        "active": True,
+        "context_window": spec.context_window,
+        "public_apps": None,
+        "max_completion_tokens": spec.max_completion_tokens,
+    }
+
+
+def _list_models(_: web.Request) -> Json:
+    return {"object": "list", "data": [_model_json(spec) for spec in CATALOGUE.values()]}
+
+
+def _one_model(http: web.Request) -> Json:
+    name = http.match_info["model"]
+    if name not in CATALOGUE:
+        raise model_not_found(name)
+    return _model_json(CATALOGUE[name])
+
+
+def _empty_list(_: web.Request) -> Json:
+    return {"object": "list", "data": []}
+
+
+def _nowhere(http: web.Request) -> Json:
+    raise unknown_url(http.method, http.path)

@@ -1,0 +1,73 @@
+"""``POST /openai/v1/chat/completions``."""
+
+import asyncio
+from dataclasses import replace
+
+from aiohttp import web
+
+from groq_client.simulator.answers import Answer, Asked, answer_chat, read_chat
+from groq_client.simulator.exchange import Exchange
+from groq_client.simulator.outgoing import cut_connection, write_frames, write_split
+from groq_client.simulator.payloads import Envelope, completion_json, stream_frames
+from groq_client.simulator.wire import dumps
+
+_INLINE_BYTES = 32_768
+"""Up to this size a prompt is counted in the event loop; counting a longer one would stall the other streams."""
+_SLOW_CHUNK_GAP = 0.2
+
+
+async def chat(exchange: Exchange) -> web.StreamResponse:
+    """Answer a chat request, streamed or not."""
+    asked = replace(
+        read_chat(exchange.incoming.body, exchange.spec, exchange.model),
+        chunks=exchange.incoming.controls.chunks,
+        cached_tokens=exchange.incoming.controls.cached_tokens,
+        tricky=exchange.fault.name == "split-utf8",
+    )
+    large = (exchange.incoming.http.content_length or 0) > _INLINE_BYTES or (asked.chunks or 0) > _INLINE_BYTES
+    answer = await asyncio.to_thread(answer_chat, asked) if large else answer_chat(asked)
+    answer = _timed(exchange, asked, answer)
+    exchange.count(answer.tokens.prompt + answer.tokens.completion)
+    envelope = Envelope(exchange.groq_id, exchange.answered_model, exchange.fault.name)
+    if asked.stream:
+        return await _stream(exchange, asked, answer, envelope)
+    return await _whole(exchange, asked, answer, envelope)
+
+
+def _timed(exchange: Exchange, asked: Asked, answer: Answer) -> Answer:
+    """The answer with the times that really pass: of this speed, and of the gap that was asked for."""
+    timing = exchange.pace.scaled(answer.timing)
+    if asked.stream and (gap := _asked_gap(exchange)) is not None:
+        timing = replace(timing, completion=gap * (asked.chunks or answer.tokens.completion or 1))
+    return replace(answer, timing=timing)
+
+
+def _asked_gap(exchange: Exchange) -> float | None:
+    if exchange.incoming.controls.chunk_delay is not None:
+        return exchange.incoming.controls.chunk_delay
+    return _SLOW_CHUNK_GAP if exchange.fault.name == "slow-chunks" else None
+
+
+async def _whole(exchange: Exchange, asked: Asked, answer: Answer, envelope: Envelope) -> web.StreamResponse:
+    await exchange.pace.sleep(answer.timing.queue + answer.timing.total)
+    return await exchange.send_json(dumps(completion_json(asked, answer, envelope)))
+
+
+async def _stream(exchange: Exchange, asked: Asked, answer: Answer, envelope: Envelope) -> web.StreamResponse:
+    frames = stream_frames(asked, answer, envelope)
+    await exchange.pace.sleep(answer.timing.until_first_token)
+    gap = _asked_gap(exchange)
+    if gap is None:
+        gap = answer.timing.completion / len(frames) if exchange.pace.sleeps else 0
+    response = web.StreamResponse(headers=exchange.headers({"content-type": "text/event-stream"}))
+    response.headers["cache-control"] = "no-cache"
+    await response.prepare(exchange.incoming.http)
+    if exchange.fault.name == "split-utf8":
+        await write_split(response, frames)
+    else:
+        await write_frames(response, frames, gap)
+    if exchange.fault.name == "cut":
+        await cut_connection(exchange.incoming.http)
+    else:
+        await response.write_eof()
+    return response

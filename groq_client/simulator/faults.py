@@ -1,0 +1,86 @@
+"""What the simulator can be told to do wrong, and how it is told.
+
+A fault is chosen by the model's name (``sim/<fault>``, or ``sim/<fault>/<real model>`` so that a real model answers)
+or by the request header ``x-sim-fault``, which wins.
+"""
+
+import re
+from dataclasses import dataclass
+
+FAULTS: dict[str, str] = {
+    "ok": "no fault at all: a plain answer",
+    "error-400": "400, an invalid request",
+    "error-400-tool_use_failed": "400, the model wrote a bad tool call; the body has failed_generation",
+    "error-400-blocked_api_access": "400, the organization's own spend limit at Groq is reached",
+    "error-401": "401, invalid API key",
+    "error-403": "403, the project may not use the model",
+    "error-404": "404, the model does not exist",
+    "error-413": "413, the request is larger than the limit of tokens per minute",
+    "error-422": "422, a semantic error in the request",
+    "error-424": "424, a dependency (a remote MCP server) failed",
+    "error-429": "429, rate limit reached, with retry-after",
+    "error-498": "498, capacity of the flex tier exceeded",
+    "error-499": "499, the request was cancelled",
+    "error-500": "500, internal server error",
+    "error-502": "502, bad gateway",
+    "error-503": "503, over capacity, with retry-after",
+    "retry-then-success": "429 for the first N attempts (retry-then-success-N, default 1), then success; "
+    "the attempt is read from the SDK's header x-stainless-retry-count",
+    "timeout": "never answers; with x-sim-delay-ms it answers after that long",
+    "slow-first-byte": "nothing is sent for x-sim-delay-ms (2000), then a normal answer",
+    "slow-chunks": "x-sim-chunk-delay-ms (200) between the chunks of a stream",
+    "error-midstream": "a stream stops half-way with `event: error`; without a stream: 500",
+    "error-midstream-data": "a stream stops half-way with the error as plain data; without a stream: 500",
+    "x-groq-error": "the last chunk of a stream carries x_groq.error (and the usage)",
+    "cut": "the connection is cut in the middle of the stream or of the body",
+    "no-usage": "an answer without any usage",
+    "usage-twice": "the usage in x_groq.usage and in an extra chunk with empty choices, without being asked",
+    "usage-negative": "negative token counts",
+    "usage-huge": "token counts of 2^63",
+    "usage-nan": "times that are NaN and infinity",
+    "split-utf8": "emoji, CJK, U+2028 and U+0085 in the text, characters split between TCP writes",
+    "no-done": "a stream that ends without [DONE]",
+    "empty-choices": "chunks with `choices: []` at the start and in the middle of a stream; an answer without choices",
+    "compound": "usage_breakdown with two models, as groq/compound answers by itself",
+    "bad-json": "200 with an HTML page",
+    "truncated-json": "200 with the first half of a JSON body, or a stream with a chunk that is not JSON",
+    "unknown-model-answer": "the answer names another model than the one asked, and one that nobody has a price for",
+}
+
+UNKNOWN_MODEL = "unlisted/preview-model-1"
+"""What the fault ``unknown-model-answer`` says that it is."""
+
+_COUNTED = re.compile(r"(retry-then-success)-(\d{1,3})")
+
+
+class UnknownFaultError(ValueError):
+    """A fault that is not in the registry: almost surely a slip in a test, so it is told rather than ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault to play. ``count`` is the number of failures before success."""
+
+    name: str = "ok"
+    count: int = 1
+
+
+NO_FAULT = Fault()
+
+
+def parse_fault(text: str) -> Fault:
+    """The fault of this name, with its count where it takes one."""
+    if match := _COUNTED.fullmatch(text):
+        return Fault(match[1], int(match[2]))
+    if text not in FAULTS:
+        raise UnknownFaultError(f"The simulator has no fault {text!r}; --list-faults shows them.")
+    return Fault(text)
+
+
+def split_model(model: str) -> tuple[Fault, str]:
+    """The fault in a model's name and the model that is to answer: ``sim/cut/qwen/x`` → ``cut``, ``qwen/x``."""
+    prefix, _, rest = model.partition("/")
+    if prefix != "sim":
+        return NO_FAULT, model
+    fault, _, real = rest.partition("/")
+    return parse_fault(fault), real or model

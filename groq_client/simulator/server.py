@@ -1,0 +1,130 @@
+"""Running the simulator: in the foreground for the command, in a thread for tests."""
+
+import asyncio
+import contextlib
+import math
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from groq_client.simulator import counting
+from groq_client.simulator.app import Simulator
+from groq_client.simulator.incoming import ReceivedRequest
+
+_KEEP = 10_000
+_START_TIMEOUT = 30
+
+
+class CannotListenError(Exception):
+    """The address cannot be used; the message is fit for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorHandle:
+    """A running simulator: its address (without ``/openai/v1``) and the requests it received, oldest first."""
+
+    base_url: str
+    simulator: Simulator
+
+    @property
+    def requests(self) -> deque[ReceivedRequest]:
+        """The last ten thousand requests; ``.clear()`` forgets them."""
+        return self.simulator.requests
+
+
+async def serve(
+    simulator: Simulator, host: str, port: int, stop: asyncio.Event, ready: Callable[[str], None], grace: float = 2.0
+) -> None:
+    """Serve until ``stop`` is set; ``ready`` is told the address. Answers under way get ``grace`` seconds."""
+    counting.warm_up()
+    runner = web.AppRunner(
+        simulator.application(),
+        access_log=None,  # a log of requests is a log of who asked what
+        handler_cancellation=True,  # a client that goes away ends its stream
+        shutdown_timeout=grace,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
+            raise CannotListenError(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
+        ready(_address(runner))
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def run(host: str, port: int, speed: float, ready: Callable[[str], None]) -> None:
+    """Serve in the foreground until SIGTERM or SIGINT."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Windows has no signal handlers on its loops; there Ctrl+C arrives as KeyboardInterrupt.
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, stop.set)
+        await serve(Simulator(speed), host, port, stop, ready)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())
+
+
+@contextlib.contextmanager
+def running_simulator(port: int = 0, *, speed: float = math.inf) -> Iterator[SimulatorHandle]:
+    """A simulator in a thread of this process, on a free port unless one is given; it answers without sleeping."""
+    simulator = Simulator(speed, keep=_KEEP)
+    background = _Background(simulator, port)
+    address = background.start()
+    try:
+        yield SimulatorHandle(address, simulator)
+    finally:
+        background.stop()
+
+
+class _Background:
+    """The server in a thread with an event loop of its own, so that a test may block as it likes."""
+
+    def __init__(self, simulator: Simulator, port: int) -> None:
+        self._simulator = simulator
+        self._port = port
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started: Future[str] = Future()
+        self._thread = threading.Thread(target=self._run, name="groq-simulator", daemon=True)
+
+    def start(self) -> str:
+        """Start; the address, as soon as it is served."""
+        self._thread.start()
+        return self._started.result(_START_TIMEOUT)
+
+    def stop(self) -> None:
+        """Stop serving; connections that are still open are cut."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except Exception as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await serve(self._simulator, "127.0.0.1", self._port, self._stop, self._started.set_result, grace=0.05)
+
+
+def _address(runner: web.AppRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,33 @@
+"""The small change of the protocol: JSON as bytes, and identifiers that look like Groq's."""
+
+import json
+import random
+import time
+from typing import Any
+
+Json = dict[str, Any]
+"""A JSON object as it goes over the wire; its values are whatever the protocol says, or whatever a client sent."""
+
+_BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def dumps(value: object) -> bytes:
+    """``value`` as compact JSON in UTF-8. Not-a-number passes as ``NaN``, because one fault sends exactly that."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def new_groq_id() -> str:
+    """A request id like ``req_01jbd6g2qdfw2adyrt2az8hz4w``: the id that Groq's support asks for."""
+    value = time.time_ns() // 1_000_000 << 80 | random.getrandbits(80)
+    return "req_" + "".join(_BASE32[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def new_completion_id() -> str:
+    """A completion id like ``chatcmpl-f51b2cd2-bef7-417e-964e-a08f0b513c22``."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"chatcmpl-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def new_call_id() -> str:
+    """The id of a tool call."""
+    return f"call_{random.getrandbits(96):024x}"
