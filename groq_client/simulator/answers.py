@@ -111,9 +111,13 @@ def _choice(asked: Asked, number: int) -> Choice:
     source = texts.seeded(asked.model, asked.prompt, asked.body.get("seed"), number)
     reasoning = _reasoning(asked, source)
     choice = _tool_choice(asked, source) or Choice(content=_content(asked, source))
-    spent = counting.text_tokens(reasoning, asked.spec.id)
-    said = counting.text_tokens(choice.content + _arguments(choice.tool_calls), asked.spec.id)
-    choice = replace(choice, reasoning=reasoning, tokens=spent + said, reasoning_tokens=spent)
+    calls = tuple(call["function"]["name"] + call["function"]["arguments"] for call in choice.tool_calls)
+    choice = replace(
+        choice,
+        reasoning=reasoning,
+        tokens=counting.completion_tokens(choice.content, reasoning, calls, asked.spec.id),
+        reasoning_tokens=counting.text_tokens(reasoning, asked.spec.id),
+    )
     if asked.limit is not None and choice.tokens > asked.limit:
         choice = _cut_to(asked.limit, choice, asked.spec.id)
     return choice
@@ -171,10 +175,6 @@ def _tool_choice(asked: Asked, source: random.Random) -> Choice | None:
     function = {"name": str(functions[0].get("name")), "arguments": json.dumps(arguments)}
     call: Json = {"id": new_call_id(), "type": "function", "function": function}
     return Choice(tool_calls=(call,), finish_reason="tool_calls")
-
-
-def _arguments(calls: tuple[Json, ...]) -> str:
-    return "".join(call["function"]["name"] + call["function"]["arguments"] for call in calls)
 
 
 def _cached(asked: Asked, prompt_tokens: int) -> int:

@@ -2,28 +2,31 @@
 
 from functools import lru_cache
 
+from groq_client import tokens
 from groq_client.simulator.texts import pieces
-from groq_client.simulator.wire import Json, dumps
-
-try:
-    from groq_client import tokens
-except ImportError:  # until that module is there
-    tokens = None
+from groq_client.simulator.wire import Json
 
 
 def prompt_tokens(body: Json, model: str) -> int:
     """Tokens of what was sent."""
-    if tokens is None:
-        return len(dumps(body)) // 4
     return tokens.estimate_prompt(body, model)
+
+
+def input_tokens(body: Json, model: str) -> int:
+    """Tokens of the input of an embeddings request."""
+    return tokens.estimate_embedding_input(body, model)
 
 
 @lru_cache(maxsize=2048)
 def text_tokens(text: str, model: str) -> int:
     """Tokens of a text. Remembered, because the simulator says the same sentences again and again."""
-    if tokens is None:
-        return len(text) // 4
     return tokens.count_text(text, model) if text else 0
+
+
+@lru_cache(maxsize=2048)
+def completion_tokens(text: str, reasoning: str, tool_calls: tuple[str, ...], model: str) -> int:
+    """Tokens of an answer, with what the model writes around its parts."""
+    return tokens.estimate_completion(text, reasoning, tool_calls, model)
 
 
 def shorten(text: str, limit: int, model: str) -> str:
@@ -41,5 +44,4 @@ def shorten(text: str, limit: int, model: str) -> str:
 
 def warm_up() -> None:
     """Load the vocabulary now rather than in the first request."""
-    if tokens is not None:
-        tokens.warm_up()
+    tokens.warm_up()

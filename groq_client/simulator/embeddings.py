@@ -20,7 +20,7 @@ async def embeddings(exchange: Exchange) -> web.StreamResponse:
     inputs = given if isinstance(given, list) else [given]
     if not inputs or not all(isinstance(text, str) for text in inputs):
         raise invalid("'input' : must be a string or a list of strings", param="input")
-    count = sum(counting.text_tokens(text, exchange.spec.id) for text in inputs)
+    count = counting.input_tokens(body, exchange.spec.id)
     exchange.count(count)
     await exchange.pace.sleep(exchange.pace.scaled_seconds(0.005 + count / exchange.spec.prompt_speed))
     data = [_embedding(index, text, body) for index, text in enumerate(inputs)]

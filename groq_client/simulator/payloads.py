@@ -89,7 +89,7 @@ def breakdown_json(answer: Answer, fault: str) -> Json | None:
 
 
 def _choice_json(asked: Asked, index: int, choice: Choice) -> Json:
-    message: Json = {"role": "assistant", "content": None if choice.tool_calls else choice.content}
+    message: Json = {"role": "assistant", "content": None if choice.tool_calls else shown_content(asked, choice)}
     if reasoning := shown_reasoning(asked, choice):
         message["reasoning"] = reasoning
     if choice.tool_calls:
@@ -98,9 +98,16 @@ def _choice_json(asked: Asked, index: int, choice: Choice) -> Json:
 
 
 def shown_reasoning(asked: Asked, choice: Choice) -> str:
-    """The reasoning that is sent along: hidden reasoning is counted, but not shown."""
-    hidden = asked.body.get("include_reasoning") is False or asked.body.get("reasoning_format") == "hidden"
-    return "" if hidden else choice.reasoning
+    """The reasoning that is sent along: hidden reasoning is counted, but not shown; raw reasoning is in the text."""
+    elsewhere = asked.body.get("include_reasoning") is False or asked.body.get("reasoning_format") in ("hidden", "raw")
+    return "" if elsewhere else choice.reasoning
+
+
+def shown_content(asked: Asked, choice: Choice) -> str:
+    """The text that is sent, with the reasoning inside where it was asked for raw."""
+    if asked.body.get("reasoning_format") == "raw" and choice.reasoning:
+        return f"<think>\n{choice.reasoning}\n</think>\n\n{choice.content}"
+    return choice.content
 
 
 def stream_frames(asked: Asked, answer: Answer, envelope: Envelope) -> list[bytes]:
@@ -150,8 +157,8 @@ class _Chunks:
 
     def of_choice(self, index: int, choice: Choice) -> list[bytes]:
         """Reasoning, then text, then tool calls in fragments."""
-        count = self._asked.chunks
-        split = texts.in_chunks(choice.content, count) if count else texts.pieces(choice.content)
+        count, content = self._asked.chunks, shown_content(self._asked, choice)
+        split = texts.in_chunks(content, count) if count else texts.pieces(content)
         return [
             *self._deltas(index, "reasoning", texts.pieces(shown_reasoning(self._asked, choice))),
             *self._deltas(index, "content", split),

@@ -38,7 +38,7 @@ class SimulatorHandle:
 
 
 async def serve(
-    simulator: Simulator, host: str, port: int, stop: asyncio.Event, ready: Callable[[str], None], grace: float = 2.0
+    simulator: Simulator, host: str, port: int, stop: asyncio.Event, ready: Callable[[str], None], grace: float = 1.0
 ) -> None:
     """Serve until ``stop`` is set; ``ready`` is told the address. Answers under way get ``grace`` seconds."""
     counting.warm_up()
