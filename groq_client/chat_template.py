@@ -140,7 +140,7 @@ def _items(value: object) -> Sequence[object]:
 
 
 def strings(value: object, limit: int = 100_000) -> Iterator[str]:
-    """Every string in a JSON-like value, however deep, without recursion; at most ``limit`` values: it may be a loop."""
+    """Every string in a JSON-like value, however deep, without recursion. A loop ends after ``limit`` values."""
     waiting = [value]
     while waiting and limit > 0:
         limit -= 1

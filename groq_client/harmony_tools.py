@@ -10,8 +10,8 @@ _NAMES = {"string": "string", "number": "number", "integer": "number", "boolean"
 
 
 def render_tools(tools: Sequence[object]) -> str:
-    """The declarations of all functions, without the frame around them."""
-    functions = [tool.get("function", tool) if isinstance(tool, Mapping) else None for tool in tools]
+    """The declarations of all functions, without the frame around them. Built-in tools have none: they are left out."""
+    functions = [tool.get("function") if isinstance(tool, Mapping) else None for tool in tools]
     return "\n\n".join(_declaration(function) for function in functions if isinstance(function, Mapping))
 
 

@@ -3,8 +3,8 @@
 Where the numbers come from. ``o200k`` and ``common`` (tokens per character in the two vocabularies that are counted
 with) were measured here, on a sentence per language; ``tibetan`` and ``odia`` are rough. ``llama3`` and ``kimi`` (that
 model's tokens per token of the common vocabulary) are ratios of the tokens that Llama 3.1, Kimi K2 and cl100k need for
-the same 2 MiB of web text in each language, as published in the results of bgub/tokka-bench (August 2025), with the most
-used language standing for its script. ``llama4`` (its tokens per o200k token) is only a rough reading of two small
+the same 2 MiB of web text in each language, as published in the results of bgub/tokka-bench (August 2025); the most
+used language stands for its script. ``llama4`` (its tokens per o200k token) is only a rough reading of two small
 published comparisons, for Japanese, Korean, Russian and Ukrainian; other scripts have no correction. None of the three
 could be verified here against the models' own vocabularies.
 """
@@ -43,6 +43,7 @@ KANA = Script("kana", 0.68, 0.92, llama3=0.678, llama4=0.84, kimi=0.86)
 HANGUL = Script("hangul", 0.60, 1.10, llama3=0.648, llama4=0.83, kimi=0.85)
 COMMON = Script("common", 0.5, 0.5)  # punctuation and symbols: no correction, little weight
 OTHER = Script("other", 1.8, 2.2)
+SPACE = Script("space", 0.25, 0.0)  # a token of its own only in a guess: a space belongs to the word after it
 
 # Where each block of scripts starts; it reaches to the next start.
 _BLOCKS: tuple[tuple[int, Script], ...] = (
@@ -128,6 +129,8 @@ def correction(text: str, column: Column) -> float:
         return 1.0
     weighed = corrected = 0.0
     for script, characters, share in _scripts(text):
+        if script is SPACE:
+            continue
         tokens = characters * (script.o200k if column == "llama4" else script.common)
         weighed += tokens
         corrected += tokens * (1 + (_factor(script, column) - 1) * share)
@@ -160,7 +163,7 @@ def _scripts(text: str) -> list[tuple[Script, int, float]]:
     scripts: Counter[Script] = Counter()
     accented = 0
     for character, times in characters.items():
-        script = LATIN if character < "\x80" else _BLOCKS[bisect_right(_STARTS, ord(character)) - 1][1]
+        script = _script(character)
         scripts[script] += times
         if script is LATIN and character >= "\x80":
             accented += times
@@ -170,6 +173,12 @@ def _scripts(text: str) -> list[tuple[Script, int, float]]:
         share = min(1.0, accented / (_ACCENTS * times)) if language is LATIN else 1.0
         found.append((language, times, share))
     return found
+
+
+def _script(character: str) -> Script:
+    if character < "\x80":
+        return SPACE if character == " " else LATIN
+    return _BLOCKS[bisect_right(_STARTS, ord(character)) - 1][1]
 
 
 def _language(script: Script, times: int, characters: Counter[str]) -> Script:

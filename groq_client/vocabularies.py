@@ -139,26 +139,26 @@ class Vocabulary:
             return None
 
     def _count(self, text: str) -> int:
+        known: dict[str, int] = {}  # A megabyte of spaces is the same piece over and over.
         if len(text) <= SAMPLED_BEYOND:
-            return self._count_all(text)
+            return self._count_all(text, known)
         length = SAMPLED_BEYOND // SAMPLES
         step = (len(text) - length) // (SAMPLES - 1)
-        counted = sum(self._count_all(text[start : start + length]) for start in range(0, step * SAMPLES, step))
+        counted = sum(self._count_all(text[at : at + length], known) for at in range(0, step * SAMPLES, step))
         return round(counted * len(text) / (length * SAMPLES))
 
-    def _count_all(self, text: str) -> int:
+    def _count_all(self, text: str, known: dict[str, int]) -> int:
         encoding = self._encoding
         assert encoding is not None
         if self._nfc:
             text = unicodedata.normalize("NFC", text)
         if len(text) <= PIECE:
             return len(encoding.encode_ordinary(text))
-        counts: dict[str, int] = {}  # A megabyte of spaces is the same piece over and over.
         total = 0
         for piece in pieces(text):
-            if piece not in counts:
-                counts[piece] = len(encoding.encode_ordinary(piece))
-            total += counts[piece]
+            if piece not in known:
+                known[piece] = len(encoding.encode_ordinary(piece))
+            total += known[piece]
         return total
 
 
