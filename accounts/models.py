@@ -2,7 +2,7 @@
 
 import zoneinfo
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
@@ -15,7 +15,9 @@ MAX_NAME = 200
 def validate_time_zone(value: str) -> None:
     """Refuse a name that the time zone database does not know."""
     if value not in zoneinfo.available_timezones():
-        raise ValidationError("%(value)s is not a time zone; use a name such as Europe/Berlin.", params={"value": value})
+        raise ValidationError(
+            "%(value)s is not a time zone; use a name such as Europe/Berlin.", params={"value": value}
+        )
 
 
 class Role(StrEnum):
@@ -52,16 +54,21 @@ class User(AbstractUser):
     A call that names an unknown user makes one who cannot sign in (no usable password, ``is_active`` false).
     """
 
-    organization = models.ForeignKey(Organization, models.PROTECT, null=True, blank=True, related_name="users")
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, null=True, blank=True, db_index=False, related_name="users"
+    )
     handle = models.CharField(
-        max_length=MAX_NAME, blank=True, db_collation="C", help_text="The user name that calls give; as a rule the same as the username."
+        max_length=MAX_NAME,
+        blank=True,
+        db_collation="C",
+        help_text="The user name that calls give; as a rule the same as the username.",
     )
 
-    objects: ClassVar[UserManager["User"]] = UserManager()
+    objects: ClassVar[UserManager[Self]] = UserManager()
 
     class Meta(AbstractUser.Meta):
         constraints = (
-            # Serves accounts.directory: the person that a call names.
+            # Serves accounts.directory (the person that a call names) and an organization's people.
             models.UniqueConstraint(fields=("organization", "handle"), name="user_handle_in_organization"),
         )
 
@@ -86,7 +93,7 @@ class User(AbstractUser):
 class Project(models.Model):
     """What an organization books its calls on. Made on first use when a call names a new one."""
 
-    organization = models.ForeignKey(Organization, models.PROTECT, related_name="projects")
+    organization = models.ForeignKey(Organization, models.PROTECT, db_index=False, related_name="projects")
     slug = models.CharField(max_length=MAX_NAME, db_collation="C")
     name = models.CharField(max_length=MAX_NAME)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -94,7 +101,7 @@ class Project(models.Model):
     class Meta:
         ordering = ("name",)
         constraints = (
-            # Serves accounts.directory: the project that a call names.
+            # Serves accounts.directory (the project that a call names) and an organization's projects.
             models.UniqueConstraint(fields=("organization", "slug"), name="project_slug_in_organization"),
         )
 

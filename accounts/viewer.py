@@ -38,7 +38,7 @@ class Viewer:
 
     @classmethod
     def of(cls, user: User | AnonymousUser) -> Self:
-        """Super Admin: all organizations. Admin: the own one. User: own rows, cost only if the organization shows it."""
+        """Super Admin: all organizations. Admin: the own one. User: own rows, costs if the organization shows them."""
         if isinstance(user, AnonymousUser) or not user.is_active or user.role is None:
             return cls.nobody()
         may_export = user.has_perm(EXPORT_PERMISSION)

@@ -1,5 +1,6 @@
 """What a usage costs at a price. Pure and exact; the only place that computes cost."""
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Protocol
 
@@ -50,6 +51,21 @@ def cost(usage: Usage, price: Rates | None, *, service_tier: str = "") -> Decima
     not stack with the cache discount: a cached token costs the smaller of the two (Groq's pricing page).
     Audio is billed by its length, at least ``audio_minimum_seconds`` a request.
     """
+    return total_cost([(usage, price)], service_tier=service_tier)
+
+
+def total_cost(parts: Iterable[tuple[Usage, Rates | None]], *, service_tier: str = "") -> Decimal | None:
+    """The cost of several usages, each at its own price (a compound call), rounded once. None if any has no price."""
+    total = Decimal(0)
+    for usage, price in parts:
+        exact = _exact_cost(usage, price, service_tier)
+        if exact is None:
+            return None
+        total = EXACT.add(total, exact)
+    return total.quantize(NANO, context=EXACT)
+
+
+def _exact_cost(usage: Usage, price: Rates | None, service_tier: str) -> Decimal | None:
     if price is None or not price.enabled:
         return None
     share = BATCH_SHARE if service_tier == BATCH_TIER else Decimal(1)
@@ -59,12 +75,10 @@ def cost(usage: Usage, price: Rates | None, *, service_tier: str = "") -> Decima
             if rate is None:
                 return None
             total = EXACT.add(total, EXACT.divide(EXACT.multiply(Decimal(amount), rate), unit))
-    return total.quantize(NANO, context=EXACT)
+    return total
 
 
-def _charges(
-    usage: Usage, price: Rates, share: Decimal
-) -> tuple[tuple[int | Decimal, Decimal | None, Decimal], ...]:
+def _charges(usage: Usage, price: Rates, share: Decimal) -> tuple[tuple[int | Decimal, Decimal | None, Decimal], ...]:
     """Each amount, the price of its unit in this tier, and how many of the amount make a unit."""
     cached = min(usage.cached_tokens, usage.input_tokens)
     input_rate, cached_rate = _times(price.input_usd_per_1k_tokens, share), price.cached_input_usd_per_1k_tokens

@@ -1,6 +1,6 @@
 """Money in the database: integer nano-dollars behind a field that speaks ``Decimal``."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from typing import Any
 
 from django import forms
@@ -8,25 +8,43 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 NANO_DIGITS = 9
+NANO = Decimal(1).scaleb(-NANO_DIGITS)
+LARGEST = 2**63 - 1
+"""Nano-dollars that a BIGINT holds: a little more than $9 billion."""
+
+# Refuses rather than rounds. Every amount that a BIGINT holds has at most 19 digits.
+_STRICT = Context(prec=40, traps=[Inexact, InvalidOperation])
 
 
 def to_nano(value: Decimal) -> int:
-    """Dollars as nano-dollars; refuses what cannot be stored exactly. ValueError for NaN, infinity or finer parts."""
-    if not value.is_finite():
-        raise ValueError(f"{value} is not an amount of money.")
-    nano = value.scaleb(NANO_DIGITS)
-    if nano != nano.to_integral_value():
-        raise ValueError(f"{value} is finer than a nano-dollar.")
-    return int(nano)
+    """Dollars as nano-dollars. ValueError for what cannot be stored exactly: NaN, infinity, finer parts, too much."""
+    try:
+        nano = int(value.quantize(NANO, context=_STRICT).scaleb(NANO_DIGITS, context=_STRICT))
+    except DecimalException:
+        raise ValueError(f"{value} is not a number of dollars with at most {NANO_DIGITS} decimals.") from None
+    if abs(nano) > LARGEST:
+        raise ValueError(f"{value} is more money than there is.")
+    return nano
 
 
 def from_nano(value: int | Decimal) -> Decimal:
     """Nano-dollars as dollars."""
-    return Decimal(value).scaleb(-NANO_DIGITS)
+    return Decimal(value).scaleb(-NANO_DIGITS, context=_STRICT)
 
 
-class NanoDollarField(models.BigIntegerField):
+def validate_money(value: Decimal) -> None:
+    """Refuse what ``to_nano`` refuses, as forms expect it."""
+    try:
+        to_nano(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from error
+
+
+class NanoDollarField(models.BigIntegerField[Any, Any]):
     """US dollars, stored as ``BIGINT`` nano-dollars, read and written as exact ``Decimal`` dollars."""
+
+    _pyi_private_set_type: Decimal | int | str  # type: ignore[assignment]
+    _pyi_private_get_type: Decimal  # type: ignore[assignment]
 
     def from_db_value(self, value: int | Decimal | None, *_: object) -> Decimal | None:
         return None if value is None else from_nano(value)
@@ -44,9 +62,10 @@ class NanoDollarField(models.BigIntegerField):
             raise ValidationError("%(value)s is not an amount of money.", params={"value": value}) from None
 
     @property
-    def validators(self) -> list[Any]:  # type: ignore[override]
-        return []  # BigIntegerField's limits are in nano-dollars; the table's CHECKs hold the real ones
+    def validators(self) -> list[Any]:
+        """In place of BigIntegerField's limits, which are in nano-dollars."""
+        return [*super(models.IntegerField, self).validators, validate_money]
 
     def formfield(self, **kwargs: Any) -> Any:
-        defaults = {"form_class": forms.DecimalField, "max_digits": 18, "decimal_places": NANO_DIGITS, "min_value": 0}
-        return super(models.IntegerField, self).formfield(**(defaults | kwargs))
+        defaults: dict[str, Any] = {"form_class": forms.DecimalField, "max_digits": 18, "decimal_places": NANO_DIGITS}
+        return models.Field.formfield(self, **(defaults | {"min_value": 0} | kwargs))

@@ -17,14 +17,20 @@ MAX_PRICE = Decimal(10_000)
 """Dollars per unit; above it a price is a slip of the finger. Held by the form and by the table."""
 
 
+def rank(version: "Price") -> tuple[bool, datetime, int]:
+    """Of the versions that have begun, the highest is in force: an organization's own wins over everybody's; then the
+    latest start; then the latest entry.
+    """
+    return version.organization_id is not None, version.effective_from, version.pk
+
+
 def pick_in_force(versions: Iterable["Price"], organization_id: int | None, at: datetime) -> "Price | None":
     """The version that a call of this organization, started ``at``, is charged at.
 
-    An organization's own price wins over everybody's; then the latest start; then the latest entry.
     A disabled version that wins is returned as well: it says that the model has no price now.
     """
     candidates = [v for v in versions if v.effective_from <= at and v.organization_id in (None, organization_id)]
-    return max(candidates, key=lambda v: (v.organization_id is not None, v.effective_from, v.pk), default=None)
+    return max(candidates, key=rank, default=None)
 
 
 class PriceQuerySet(models.QuerySet["Price"]):

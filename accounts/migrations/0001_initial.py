@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('handle', models.CharField(blank=True, db_collation='C', help_text='The user name that calls give; as a rule the same as the username.', max_length=200)),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
-                ('organization', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='users', to='accounts.organization')),
+                ('organization', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='users', to='accounts.organization')),
             ],
             options={
                 'verbose_name': 'user',
@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
                 ('slug', models.CharField(db_collation='C', max_length=200)),
                 ('name', models.CharField(max_length=200)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='projects', to='accounts.organization')),
+                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='projects', to='accounts.organization')),
             ],
             options={
                 'ordering': ('name',),
