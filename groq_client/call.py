@@ -132,5 +132,5 @@ class Recorder(Protocol):
         """The call has ended. Called exactly once for each call that started; must not raise."""
 
 
-class CallRefused(Exception):
+class CallRefused(Exception):  # noqa: N818 - a decision, not an error
     """A recorder's way to forbid a call before it is sent (a budget that is spent, for example)."""
