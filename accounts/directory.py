@@ -56,8 +56,8 @@ class _Row(NamedTuple):
 
 
 # One plan has to serve any number of names, today's tables and tomorrow's. The arrays stand in sub-selects to hide
-# their lengths: for a known length PostgreSQL plans anew each time, which takes longer than the look-up. And sub-selects
-# find ids through an index, where a join planned while the tables were small would go on to read them whole.
+# their lengths: for a known length PostgreSQL plans anew each time, which takes longer than the look-up. Ids come from
+# sub-selects, which use an index, where a join planned while the tables were small would go on to read them whole.
 LOOK_UP = """
 SELECT asked.position, organization.id, organization.slug, organization.time_zone,
     (SELECT id FROM accounts_project WHERE organization_id = organization.id AND slug = asked.project),

@@ -5,14 +5,16 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Protocol
 
 NANO = Decimal("1e-9")
-THOUSAND = Decimal(1_000)
-HOUR = Decimal(3_600)
+THOUSAND = 1_000
+HOUR = 3_600
+COMMON_UNIT = THOUSAND * HOUR
+"""Prices are per 1,000 or per 3,600 of something. Sums are kept this many times too large and divided at the end."""
 BATCH_TIER = "batch"
 BATCH_SHARE = Decimal("0.5")
 
-# Wide enough for 2^63 tokens at the highest price. Every step is exact but for a division by 3,600, which comes after
-# its multiplication: an amount that lies exactly between two nano-dollars is then still seen as such.
-EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+# Wide enough for every sum and product of 2^63 tokens at the highest price. Only the division at the end can be
+# inexact, and then never by enough to look like a tie between two nano-dollars.
+EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 
 
 class Usage(Protocol):
@@ -48,8 +50,10 @@ def cost(usage: Usage, price: Rates | None, *, service_tier: str = "") -> Decima
 
     input/1000 × input price + output/1000 × output price + audio hours × audio price + characters/1000 × their price.
     Cached tokens cost their own price, or the input price where that is empty. The batch tier costs 50 %, which does
-    not stack with the cache discount: a cached token costs the smaller of the two (Groq's pricing page).
+    not stack with the cache discount: every input token, cached or not, costs half the input price (Groq's batch page).
     Audio is billed by its length, at least ``audio_minimum_seconds`` a request.
+
+    ValueError for a negative or not finite amount. More cached than input tokens count as all of them.
     """
     return total_cost([(usage, price)], service_tier=service_tier)
 
@@ -58,43 +62,37 @@ def total_cost(parts: Iterable[tuple[Usage, Rates | None]], *, service_tier: str
     """The cost of several usages, each at its own price (a compound call), rounded once. None if any has no price."""
     total = Decimal(0)
     for usage, price in parts:
-        exact = _exact_cost(usage, price, service_tier)
-        if exact is None:
+        _check(usage)
+        if price is None or not price.enabled:
             return None
-        total = EXACT.add(total, exact)
-    return total.quantize(NANO, context=EXACT)
+        for amount, rate, unit in _charges(usage, price, is_batch=service_tier == BATCH_TIER):
+            if amount:
+                if rate is None:
+                    return None
+                multiple = EXACT.multiply(amount, COMMON_UNIT // unit)
+                total = EXACT.add(total, EXACT.multiply(multiple, rate))
+    return EXACT.divide(total, COMMON_UNIT).quantize(NANO, context=EXACT)
 
 
-def _exact_cost(usage: Usage, price: Rates | None, service_tier: str) -> Decimal | None:
-    if price is None or not price.enabled:
-        return None
-    share = BATCH_SHARE if service_tier == BATCH_TIER else Decimal(1)
-    total = Decimal(0)
-    for amount, rate, unit in _charges(usage, price, share):
-        if amount:
-            if rate is None:
-                return None
-            total = EXACT.add(total, EXACT.divide(EXACT.multiply(Decimal(amount), rate), unit))
-    return total
+def _check(usage: Usage) -> None:
+    amounts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.characters)
+    if min(amounts) < 0 or not usage.audio_seconds.is_finite() or usage.audio_seconds < 0:
+        raise ValueError(f"This usage cannot be: {usage}")
 
 
-def _charges(usage: Usage, price: Rates, share: Decimal) -> tuple[tuple[int | Decimal, Decimal | None, Decimal], ...]:
+def _charges(usage: Usage, price: Rates, *, is_batch: bool) -> tuple[tuple[int | Decimal, Decimal | None, int], ...]:
     """Each amount, the price of its unit in this tier, and how many of the amount make a unit."""
+
+    def in_tier(rate: Decimal | None) -> Decimal | None:
+        return EXACT.multiply(rate, BATCH_SHARE) if is_batch and rate is not None else rate
+
     cached = min(usage.cached_tokens, usage.input_tokens)
-    input_rate, cached_rate = _times(price.input_usd_per_1k_tokens, share), price.cached_input_usd_per_1k_tokens
-    if cached_rate is None:
-        cached_rate = input_rate
-    elif input_rate is not None and share != 1:
-        cached_rate = min(cached_rate, input_rate)
-    seconds = max(usage.audio_seconds, Decimal(price.audio_minimum_seconds)) if usage.audio_seconds else Decimal(0)
+    input_rate, cached_rate = in_tier(price.input_usd_per_1k_tokens), price.cached_input_usd_per_1k_tokens
+    seconds = max(usage.audio_seconds, Decimal(price.audio_minimum_seconds)) if usage.audio_seconds else 0
     return (
         (usage.input_tokens - cached, input_rate, THOUSAND),
-        (cached, cached_rate, THOUSAND),
-        (usage.output_tokens, _times(price.output_usd_per_1k_tokens, share), THOUSAND),
-        (seconds, _times(price.audio_usd_per_hour, share), HOUR),
-        (usage.characters, _times(price.usd_per_1k_characters, share), THOUSAND),
+        (cached, input_rate if is_batch or cached_rate is None else cached_rate, THOUSAND),
+        (usage.output_tokens, in_tier(price.output_usd_per_1k_tokens), THOUSAND),
+        (seconds, in_tier(price.audio_usd_per_hour), HOUR),
+        (usage.characters, in_tier(price.usd_per_1k_characters), THOUSAND),
     )
-
-
-def _times(rate: Decimal | None, share: Decimal) -> Decimal | None:
-    return None if rate is None else EXACT.multiply(rate, share)

@@ -13,8 +13,9 @@ from django.utils import timezone
 from accounts.models import Organization
 from pricing.fields import NanoDollarField, to_nano
 
-MAX_PRICE = Decimal(10_000)
-"""Dollars per unit; above it a price is a slip of the finger. Held by the form and by the table."""
+MAX_PRICE = Decimal(1_000)
+"""Dollars per unit; above it a price is a slip of the finger, and the cost of a large call could leave its column. Held
+by the form, the model and the table."""
 
 
 def rank(version: "Price") -> tuple[bool, datetime, int]:
@@ -89,7 +90,7 @@ class Price(models.Model):
             models.CheckConstraint(
                 condition=Q(**{f"{rate}__isnull": True}) | Q(**{f"{rate}__range": (Decimal(0), MAX_PRICE)}),
                 name=f"price_{rate}_range",
-                violation_error_message="A price is at least $0 and at most $10,000.",
+                violation_error_message="A price is at least $0 and at most $1,000.",
             )
             for rate in (
                 "input_usd_per_1k_tokens",
