@@ -6,7 +6,7 @@ class AnalyticsConfig(AppConfig):
     verbose_name = "Usage"
 
     def ready(self) -> None:
+        import groq_client
+        from analytics.recording import LedgerRecorder
 
-
-
-        pass
+        groq_client.configure(LedgerRecorder())

@@ -16,10 +16,20 @@ NUMBER_DIMENSIONS = ("hour", "project_id", "user_id", "latency_bucket")
 DIMENSIONS = NUMBER_DIMENSIONS + TEXT_DIMENSIONS
 
 BUCKETS = 48
-_LONGEST_MS = 1_000_000  # the last bucket takes what is longer
-_GROWTH = math.log(_LONGEST_MS) / (BUCKETS - 1)
-BUCKET_BOUNDS_MS = tuple(math.exp(_GROWTH * i) for i in range(BUCKETS))
-"""Upper bound of each latency bucket, log-spaced: 1 ms first, each 1.34 times the one before."""
+_LONGEST_MS = 1_000_000  # whatever took longer goes into the last bucket
+
+
+def _bounds() -> tuple[int, ...]:
+    """Whole milliseconds, log-spaced: each bound 1.34 times the one before, and larger by at least one."""
+    growth = math.log(_LONGEST_MS) / (BUCKETS - 1)
+    bounds = [1]
+    for step in range(1, BUCKETS - 1):
+        bounds.append(max(bounds[-1] + 1, round(math.exp(growth * step))))
+    return tuple(bounds)
+
+
+BUCKET_BOUNDS_MS = _bounds()
+"""Where a latency bucket ends and the next begins: bucket k holds bounds[k - 1] <= latency < bounds[k]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +69,3 @@ CUBES = (
 def smallest_with(dimensions: frozenset[str]) -> Cube | None:
     """The cube to ask about these dimensions (base dimensions aside); None where only the events know."""
     return next((cube for cube in CUBES if cube.has(dimensions - set(BASE_DIMENSIONS))), None)
-
-
-def latency_bucket(latency_ms: int) -> int:
-    """The index of the first bound that is not below the latency."""
-    if latency_ms <= 1:
-        return 0
-    return min(BUCKETS - 1, math.ceil(math.log(latency_ms) / _GROWTH - 1e-9))

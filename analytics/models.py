@@ -43,7 +43,9 @@ class UsageEvent(models.Model):
     would cost every insert a look-up.
     """
 
-    organization = models.ForeignKey(Organization, models.PROTECT, db_constraint=False, db_index=False, related_name="+")
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
     request_id = name_field()
     timestamp = models.DateTimeField()
     received_at = models.DateTimeField(db_default=Now())
@@ -129,7 +131,9 @@ class Rollup(models.Model):
         "organization_id", "cube", "day", "provider", "status", "hour", "project_id", "user_id", "latency_bucket",
         "model", "expert_id", "template_id", "feature",
     )  # fmt: skip
-    organization = models.ForeignKey(Organization, models.PROTECT, db_constraint=False, db_index=False, related_name="+")
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
     cube = models.SmallIntegerField()
     day = models.DateField()
     provider = name_field(50)

@@ -1,12 +1,37 @@
-"""The one reader: every figure on a page, in an export, in the API comes from here, always through a Viewer."""
+"""The one reader: every figure on a page, in an export, in the API comes from here, always through a Viewer.
 
-from collections.abc import Iterator, Sequence
+Each question goes to the smallest cube that has its dimensions, or, where none has them, to the events themselves.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Func, IntegerField, Min, Q, QuerySet, Sum
+from django.utils import timezone
+
+from accounts.models import Organization, Project, User
 from accounts.viewer import Viewer
+from analytics.cubes import BUCKET_BOUNDS_MS, smallest_with
+from analytics.measures import COST_MEASURES, EVENT_MEASURES, PREFIX, ROLLUP_MEASURES
+from analytics.models import Rollup, UsageEvent
+from analytics.rollup_sql import BUCKET_SQL
 from analytics.selection import Dimension, Grain, Selection
+
+NONE_LABEL = "(none)"
+NULLABLE_IN_EVENTS = {"project_id", "user_id"}
+EXACT_PERCENTILES_UP_TO = 1_000
+"""So many requests or fewer: percentiles come from the events and not from the histogram."""
+FEW_EVENTS = 50_000
+"""So many events are read quickly, whatever is asked of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,43 +119,220 @@ class Report:
     def __init__(self, viewer: Viewer, selection: Selection) -> None:
         self.viewer = viewer
         self.selection = selection
+        self._breakdowns: dict[tuple[Dimension, bool], tuple[Row, ...]] = {}
 
     def totals(self) -> Totals:
-        raise NotImplementedError
+        return self._totals
+
+    @cached_property
+    def _totals(self) -> Totals:
+        return self._sum(self.selection)
 
     def previous_totals(self) -> Totals:
-        raise NotImplementedError
+        """The same for the period of the same length before this one."""
+        return self._previous_totals
+
+    @cached_property
+    def _previous_totals(self) -> Totals:
+        return self._sum(self.selection.previous())
 
     def series(self, grain: Grain | None = None) -> Sequence[Point]:
         """A point for every day (or hour) of the range, zeros where nothing happened."""
-        raise NotImplementedError
+        hourly = (grain or self.selection.default_grain) == "hour"
+        group = ("day", "hour") if hourly else ("day",)
+        found = {tuple(key): totals for key, totals in self._grouped(self.selection, group)}
+        nothing = self._as_totals({})
+        days = (self.selection.first_day + timedelta(days=n) for n in range(self.selection.days))
+        if hourly:
+            return [Point(day, hour, found.get((day, hour), nothing)) for day in days for hour in range(24)]
+        return [Point(day, None, found.get((day,), nothing)) for day in days]
 
     def breakdown(self, dimension: Dimension) -> Sequence[Row]:
         """A row for each value, most requests first."""
-        raise NotImplementedError
+        return self._rows(dimension, within_choice=True)
 
     def top_model(self) -> Row | None:
         """The model with the most requests."""
-        raise NotImplementedError
-
-    def latency_percentiles(self) -> Percentiles | None:
-        """Of latency in ms; exact for small numbers of requests, else from a histogram (about 2 % off)."""
-        raise NotImplementedError
+        return next(iter(self.breakdown("model")), None)
 
     def choices(self, dimension: Dimension) -> Sequence[Choice]:
         """What occurs in the range, whatever else is chosen in this dimension."""
-        raise NotImplementedError
+        rows = self._rows(dimension, within_choice=False)
+        return [Choice(row.value, row.label, row.totals.requests) for row in rows]
 
-    def export(self) -> Iterator[bytes]:
-        """The events as CSV in chunks, newest first; columns that the viewer may not see are absent."""
-        raise NotImplementedError
+    def latency_percentiles(self) -> Percentiles | None:
+        """Of latency in ms; exact for small numbers of requests, else from a histogram (about 2 % off)."""
+        requests = self.totals().requests
+        if not requests:
+            return None
+        if requests <= EXACT_PERCENTILES_UP_TO and self._events_are_few():
+            latencies = sorted(self.events().values_list("latency_ms", flat=True))
+            return Percentiles(*(latencies[_rank(share, len(latencies))] for share in SHARES))
+        histogram = {key[0]: totals.requests for key, totals in self._grouped(self.selection, ("latency_bucket",))}
+        return _percentiles(histogram, self.totals())
+
+    def events(self) -> "QuerySet[UsageEvent]":
+        """The events of the selection that the viewer may see: for the log, the export and the drill-down."""
+        return UsageEvent.objects.filter(visible(self.viewer) & selected(self.selection, UsageEvent))
+
+    def _events_are_few(self) -> bool:
+        everything = Selection(self.selection.first_day, self.selection.last_day)
+        return not self.selection.chosen or self._sum(everything).requests <= FEW_EVENTS
+
+    def _rows(self, dimension: Dimension, *, within_choice: bool) -> tuple[Row, ...]:
+        chosen = self.selection.chosen
+        within_choice = within_choice or dimension not in chosen
+        if (dimension, within_choice) not in self._breakdowns:
+            selection = self.selection if within_choice else self.selection.without(dimension)
+            grouped = [(key[0], totals) for key, totals in self._grouped(selection, (dimension,))]
+            labels = _labels(dimension, [value for value, _ in grouped])
+            rows = [Row(value, labels.get(value, str(value)), totals) for value, totals in grouped]
+            rows.sort(key=lambda row: (-row.totals.requests, str(row.label)))
+            self._breakdowns[dimension, within_choice] = tuple(rows)
+        return self._breakdowns[dimension, within_choice]
+
+    def _sum(self, selection: Selection) -> Totals:
+        return next((totals for _, totals in self._grouped(selection, ())), self._as_totals({}))
+
+    def _grouped(self, selection: Selection, group: tuple[str, ...]) -> Iterator[tuple[tuple[Any, ...], Totals]]:
+        """The sums of each group, straight from the best source."""
+        source = _source(self.viewer, selection, group)
+        measures = EVENT_MEASURES if source.model is UsageEvent else ROLLUP_MEASURES
+        if not self.viewer.sees_cost:
+            measures = {name: sql for name, sql in measures.items() if name not in COST_MEASURES}
+        if not group:
+            yield (), self._as_totals(source.aggregate(**measures))
+            return
+        for row in source.order_by().values(*group).annotate(**measures):
+            key = tuple(_named(name, row.pop(name)) for name in group)
+            yield key, self._as_totals(row)
+
+    def _as_totals(self, sums: Mapping[str, Any]) -> Totals:
+        """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
+        said = {name.removeprefix(PREFIX): value for name, value in sums.items() if value is not None}
+        if self.viewer.sees_cost:
+            said.setdefault("cost_usd", Decimal(0))
+        return Totals(**said)
+
+
+def visible(viewer: Viewer) -> Q:
+    """The rows of events or rollups that a viewer may see: the scope of everything here."""
+    scope = Q()
+    if viewer.organization_ids is not None:
+        scope &= Q(organization_id__in=viewer.organization_ids)
+    if viewer.user_ids is not None:
+        scope &= Q(user_id__in=viewer.user_ids)
+    return scope
+
+
+def selected(selection: Selection, model: type[UsageEvent] | type[Rollup]) -> Q:
+    """The selection as a condition on events or rollups."""
+    condition = Q(day__range=(selection.first_day, selection.last_day))
+    for dimension, values in selection.chosen.items():
+        one_of = Q(**{f"{dimension}__in": values})
+        if model is UsageEvent and dimension in NULLABLE_IN_EVENTS and 0 in values:
+            one_of |= Q(**{f"{dimension}__isnull": True})
+        condition &= one_of
+    return condition
+
+
+def _source(viewer: Viewer, selection: Selection, group: tuple[str, ...]) -> "QuerySet[UsageEvent] | QuerySet[Rollup]":
+    """The rows to sum up: of the smallest cube that has the dimensions of the scope, the filters and the groups."""
+    needed = {*group, *selection.chosen} | ({"user_id"} if viewer.user_ids is not None else set())
+    cube = smallest_with(frozenset(needed))
+    if cube is None:
+        events = UsageEvent.objects.filter(visible(viewer) & selected(selection, UsageEvent))
+        return events.annotate(latency_bucket=LatencyBucket("latency_ms")) if "latency_bucket" in group else events
+    return Rollup.objects.filter(Q(cube=cube.number) & visible(viewer) & selected(selection, Rollup))
+
+
+class LatencyBucket(Func):
+    """The bucket of a latency, as the writer computes it."""
+
+    template = BUCKET_SQL.replace("latency_ms", "%(expressions)s")
+    output_field = IntegerField()
+
+
+def _named(dimension: str, value: Any) -> Any:
+    """A group's value; "no project" and "no user" are 0, as in the rollups."""
+    return 0 if value is None else value
+
+
+def _labels(dimension: Dimension, values: Sequence[Any]) -> dict[Any, str]:
+    """Names for people. What a call did not say is "(none)"."""
+    labels: dict[Any, str] = {0: NONE_LABEL, "": NONE_LABEL}
+    if dimension == "project_id":
+        labels |= {project.pk: project.name for project in Project.objects.filter(pk__in=values)}
+    elif dimension == "user_id":
+        labels |= {user.pk: user.display_name for user in User.objects.filter(pk__in=values)}
+    elif dimension == "organization_id":
+        labels |= {organization.pk: organization.name for organization in Organization.objects.filter(pk__in=values)}
+    return labels
+
+
+SHARES = (0.50, 0.95, 0.99)
+
+
+def _rank(share: float, count: int) -> int:
+    """Index of the nearest-rank percentile in a sorted list."""
+    return max(0, math.ceil(share * count) - 1)
+
+
+def _percentiles(histogram: Mapping[int, int], totals: Totals) -> Percentiles:
+    """Log-linear between the bounds of the bucket that a percentile falls into, and within the true extremes."""
+    return Percentiles(*(_percentile(share, histogram, totals) for share in SHARES))
+
+
+def _percentile(share: float, histogram: Mapping[int, int], totals: Totals) -> float:
+    wanted, below = share * sum(histogram.values()), 0
+    shortest, longest = totals.latency_ms_min or 0, totals.latency_ms_max or 0
+    for bucket, count in sorted(histogram.items()):
+        if below + count >= wanted:
+            low = max(shortest, BUCKET_BOUNDS_MS[bucket - 1] if bucket else 0, 1)
+            high = max(low, min(longest, BUCKET_BOUNDS_MS[bucket] if bucket < len(BUCKET_BOUNDS_MS) else longest))
+            return float(low * (high / low) ** ((wanted - below) / count))
+        below += count
+    return float(longest)
+
+
+@contextmanager
+def snapshot(timeout_ms: int | None = None) -> Iterator[None]:
+    """All questions inside see the ledger as of one moment, so that no two figures of a page disagree, and none takes
+    longer than ``timeout_ms`` (``REPORT_TIMEOUT_MS``; 0 for no limit): django.db.OperationalError."""
+    if connection.in_atomic_block:  # a test's transaction: it sees one state anyway
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute(
+            "SELECT set_config('statement_timeout', %s, true)",
+            [str(settings.REPORT_TIMEOUT_MS if timeout_ms is None else timeout_ms)],
+        )
+        yield
 
 
 def first_day(viewer: Viewer) -> date | None:
     """The earliest day with an event that the viewer may see; None without any."""
-    raise NotImplementedError
+    return _rollups_by_day(viewer).aggregate(first=Min("day"))["first"]
 
 
 def today(viewer: Viewer) -> date:
     """The date in the visible organization that is furthest ahead, so that nobody's calls of this hour are missing."""
-    raise NotImplementedError
+    organizations = Organization.objects.all()
+    if viewer.organization_ids is not None:
+        organizations = organizations.filter(pk__in=viewer.organization_ids)
+    now = timezone.now()
+    zones = organizations.values_list("time_zone", flat=True).distinct()
+    return max((now.astimezone(ZoneInfo(zone)).date() for zone in zones), default=now.date())
+
+
+def version(viewer: Viewer) -> str:
+    """Changes whenever something that the viewer may see was recorded: what a live page asks before it asks more."""
+    sums = _rollups_by_day(viewer).aggregate(requests=Sum("requests"))
+    return str(sums["requests"] or 0)
+
+
+def _rollups_by_day(viewer: Viewer) -> "QuerySet[Rollup]":
+    cube = smallest_with(frozenset() if viewer.user_ids is None else frozenset({"user_id"}))
+    assert cube is not None
+    return Rollup.objects.filter(Q(cube=cube.number) & visible(viewer))

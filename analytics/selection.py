@@ -37,3 +37,7 @@ class Selection:
         """The same for the period of the same length that ends the day before this one begins."""
         span = timedelta(days=self.days)
         return replace(self, first_day=self.first_day - span, last_day=self.last_day - span)
+
+    def without(self, dimension: Dimension) -> "Selection":
+        """The same with every value of one dimension let through."""
+        return replace(self, chosen={name: values for name, values in self.chosen.items() if name != dimension})

@@ -1,0 +1,79 @@
+"""The recorder's own connections to the database.
+
+They are not Django's: a call is recorded even if the transaction that the caller is in is rolled back or broken, busy
+pages cannot starve the recorder, and every wait is bounded.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+
+LEDGER_CONNECTIONS = 4
+
+
+def _connection_options(timeout_ms: int) -> str:
+    """Server-side limits of every statement. Plans are made once, since the same statements come all day; and as all of
+    them look rows up by their keys, whatever the statistics of a young table say, they go by the indexes."""
+    values = {
+        "statement_timeout": timeout_ms,
+        "lock_timeout": timeout_ms,
+        "idle_in_transaction_session_timeout": 60_000,
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "TimeZone": "UTC",
+    }
+    return " ".join(f"-c {name}={value}" for name, value in values.items())
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ConnectionPool[Connection[Any]]:
+    timeout_ms: int = settings.RECORDING_TIMEOUT_MS
+    parameters = connections["default"].get_connection_params()
+    for of_django in ("cursor_factory", "context", "prepare_threshold", "client_encoding", "pool", "options"):
+        parameters.pop(of_django, None)
+    parameters |= {
+        "autocommit": True,
+        "prepare_threshold": 0,
+        "application_name": "usage-recorder",
+        "connect_timeout": max(2, timeout_ms // 1000),
+        "options": _connection_options(timeout_ms),
+    }
+    return ConnectionPool(
+        kwargs=parameters,
+        min_size=0,
+        max_size=LEDGER_CONNECTIONS,
+        timeout=timeout_ms / 1000,
+        reconnect_timeout=5,
+        open=True,
+        name="usage-recorder",
+    )
+
+
+@contextmanager
+def ledger_connection() -> Iterator[Connection[Any]]:
+    """A connection in autocommit mode. psycopg.OperationalError if none can be had within the time allowed."""
+    embedded = getattr(settings, "EMBEDDED_POSTGRES", None)
+    if embedded is not None and settings.DATABASES["default"]["ENGINE"] == "usage_dashboard.postgresql":
+        embedded.ensure_running()
+    with _pool().connection() as connection:
+        yield connection
+
+
+def close() -> None:
+    """Give the connections back to the server; the next use opens new ones."""
+    if _pool.cache_info().currsize:
+        _pool().close()
+        _pool.cache_clear()
+
+
+# A connection must not be shared with a forked child, and the pool's threads do not live on in it.
+os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -1,0 +1,131 @@
+"""From a finished call to the values of its event row: whose it is, which day it belongs to, what it costs."""
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from accounts.directory import Whose
+from groq_client.call import Call, Usage
+from pricing.book import PriceBook
+from pricing.cost import BATCH_TIER, cost, total_cost
+from pricing.fields import to_nano
+from pricing.models import Price
+
+Value = str | int | float | bool | Decimal | datetime | date | None
+Row = tuple[Value, ...]
+
+MAX_COUNT = 10**9
+"""Tokens, characters or seconds of one call; above it the number is wrong, and sums could leave their column."""
+MAX_INT = 2**31 - 1
+
+COLUMNS = (
+    "organization_id", "request_id", "timestamp", "day", "hour",
+    "provider", "model", "model_requested", "operation", "feature", "project_id", "user_id",
+    "expert_id", "template_id", "session_id", "provider_request_id",
+    "status", "error_code", "error_message", "http_status", "attempts", "stream",
+    "input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens",
+    "audio_seconds", "characters", "tokens_estimated",
+    "latency_ms", "ttft_ms", "queue_ms", "prompt_ms", "completion_ms",
+    "cost_usd", "price_id", "usage_breakdown", "service_tier",
+    "limit_requests", "remaining_requests", "limit_tokens", "remaining_tokens", "metadata",
+)  # fmt: skip
+"""Of the event table, in the order of a row's values. The first two are its key."""
+
+
+class InvalidCallError(ValueError):
+    """A call that cannot be recorded as it is; the message says which number is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a call costs, at which version, and how a compound call's cost divides."""
+
+    cost_usd: Decimal | None
+    price_id: int | None = None
+    breakdown: list[dict[str, str | int | None]] | None = None
+
+
+def event_row(call: Call, whose: Whose, book: PriceBook) -> Row:
+    """The values of ``COLUMNS`` for one call. InvalidCallError if a count is negative or beyond all reason."""
+    usage = call.usage
+    _check(usage)
+    who = call.attribution
+    charge = charge_of(call, whose.organization_id, book)
+    local = call.started_at.astimezone(ZoneInfo(whose.time_zone))
+    limit = call.rate_limit
+    return (
+        whose.organization_id, _text(call.request_id), call.started_at, local.date(), local.hour,
+        _text(call.provider, 50), _text(call.model or call.model_requested), _text(call.model_requested),
+        call.operation, _text(who.feature or call.operation), whose.project_id, whose.user_id,
+        _text(who.expert_id), _text(who.template_id), _text(who.session_id), _text(call.provider_request_id),
+        call.status, _text(call.error_code), _text(call.error_message, 500), call.http_status,
+        min(call.attempts, 32_767), call.stream,
+        usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.cached_tokens, usage.reasoning_tokens,
+        usage.audio_seconds, usage.characters, usage.estimated,
+        min(max(call.latency_ms, 0), MAX_INT), call.ttft_ms, usage.queue_ms, usage.prompt_ms, usage.completion_ms,
+        None if charge.cost_usd is None else to_nano(charge.cost_usd), charge.price_id, _json(charge.breakdown),
+        _text(call.service_tier, 20),
+        limit.limit_requests, limit.remaining_requests, limit.limit_tokens, limit.remaining_tokens,
+        _json(who.metadata) or "{}",
+    )  # fmt: skip
+
+
+def charge_of(call: Call, organization_id: int, book: PriceBook) -> Charge:
+    """The cost at the prices in force when the call started.
+
+    A compound call is the sum of its parts, each at its own model's price. A call that failed before it used
+    anything cost nothing, whether or not its model has a price.
+    """
+
+    def price_of(model: str) -> Price | None:
+        return book.in_force(call.provider, model, organization_id, call.started_at)
+
+    tier = BATCH_TIER if call.operation == "batch" else call.service_tier
+    if call.usage.parts:
+        priced = [(part, price_of(part.model)) for part in call.usage.parts]
+        total = total_cost([(part.usage, price) for part, price in priced], service_tier=tier)
+        return Charge(total, None, [_part(part.model, part.usage, price, tier) for part, price in priced])
+    price = price_of(call.model or call.model_requested)
+    total = cost(call.usage, price, service_tier=tier)
+    if total is None and call.status == "error" and not _used_anything(call.usage):
+        return Charge(Decimal(0))
+    return Charge(total, price.pk if price is not None and total is not None else None)
+
+
+def _part(model: str, usage: Usage, price: Price | None, service_tier: str) -> dict[str, str | int | None]:
+    """One model's share as it is kept with the event; money as text, since JSON numbers are not exact."""
+    own_cost = cost(usage, price, service_tier=service_tier)
+    return {
+        "model": model,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cost_usd": None if own_cost is None else str(own_cost),
+        "price_id": price.pk if price else None,
+    }
+
+
+def _used_anything(usage: Usage) -> bool:
+    return bool(usage.input_tokens or usage.output_tokens or usage.audio_seconds or usage.characters)
+
+
+def _check(usage: Usage) -> None:
+    for name in ("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "characters"):
+        value = getattr(usage, name)
+        if not 0 <= value <= MAX_COUNT:
+            raise InvalidCallError(f"{name} is {value}; it must be between 0 and {MAX_COUNT}.")
+    if not usage.audio_seconds.is_finite() or not 0 <= usage.audio_seconds < MAX_COUNT:
+        raise InvalidCallError(f"audio_seconds is {usage.audio_seconds}; it must be between 0 and {MAX_COUNT}.")
+
+
+def _text(value: str, limit: int = 200) -> str:
+    """The text without what PostgreSQL cannot store (NUL, lone surrogates), cut to its column."""
+    if not value.isprintable():
+        value = value.replace("\0", "").encode("utf-8", "replace").decode()
+    return value[:limit]
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value, default=str).replace("\\u0000", "")
