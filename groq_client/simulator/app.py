@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from groq_client.simulator.audio import speech, transcription
+from groq_client.simulator.batches import BatchStore
 from groq_client.simulator.catalogue import CATALOGUE, Kind, ModelSpec
 from groq_client.simulator.chat import chat
 from groq_client.simulator.embeddings import embeddings
@@ -26,6 +27,14 @@ _NO_MODEL = ModelSpec("", "Simulator")
 Endpoint = Callable[[Exchange], Awaitable[web.StreamResponse]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_ENDPOINTS: tuple[tuple[str, Endpoint, Kind], ...] = (
+    ("/chat/completions", chat, "chat"),
+    ("/audio/transcriptions", transcription, "transcription"),
+    ("/audio/translations", transcription, "transcription"),
+    ("/audio/speech", speech, "speech"),
+    ("/embeddings", embeddings, "embedding"),
+)
+
 
 class Simulator:
     """The simulator's state: its speed, its limits and the requests it received.
@@ -43,40 +52,26 @@ class Simulator:
     def application(self) -> web.Application:
         """The application to serve."""
         app = web.Application(client_max_size=_LARGEST_BODY)
-        app.router.add_post(f"{PREFIX}/chat/completions", self._endpoint(chat, "chat"))
-        app.router.add_post(f"{PREFIX}/audio/transcriptions", self._endpoint(transcription, "transcription"))
-        app.router.add_post(f"{PREFIX}/audio/translations", self._endpoint(transcription, "transcription"))
-        app.router.add_post(f"{PREFIX}/audio/speech", self._endpoint(speech, "speech"))
-        app.router.add_post(f"{PREFIX}/embeddings", self._endpoint(embeddings, "embedding"))
-        app.router.add_get(f"{PREFIX}/models", self._listing(_list_models))
-        app.router.add_get(f"{PREFIX}/models/{{model:.+}}", self._listing(_one_model))
-        app.router.add_get(f"{PREFIX}/files", self._listing(_empty_list))
-        app.router.add_get(f"{PREFIX}/batches", self._listing(_empty_list))
-        app.router.add_route("*", "/{path:.*}", self._listing(_nowhere))
+        for path, endpoint, kind in _ENDPOINTS:
+            app.router.add_post(PREFIX + path, self._handler(endpoint, kind))
+        for method, path, plain in BatchStore().routes(PREFIX):
+            app.router.add_route(method, path, self._handler(plain))
+        app.router.add_get(f"{PREFIX}/models", self._handler(_list_models))
+        app.router.add_get(f"{PREFIX}/models/{{model:.+}}", self._handler(_one_model))
+        app.router.add_route("*", "/{path:.*}", self._handler(_nowhere))
         return app
 
-    def _endpoint(self, endpoint: Endpoint, kind: Kind) -> Handler:
+    def _handler(self, endpoint: Endpoint, kind: Kind | None = None) -> Handler:
+        """The way of every request; those with a ``kind`` name a model, and with it perhaps a fault."""
+
         async def handle(http: web.Request) -> web.StreamResponse:
             exchange = self._unopened(http)
             try:
                 exchange.incoming = await read(http, self.requests)
                 _check_key(http)
-                exchange = open_exchange(exchange.incoming, self.pace, self.limits, kind)
+                if kind is not None:
+                    exchange = open_exchange(exchange.incoming, self.pace, self.limits, kind)
                 response = await exchange.play_fault() or await endpoint(exchange)
-            except GroqError as error:
-                response = await exchange.send_error(error)
-            exchange.incoming.record.completed = True
-            return response
-
-        return handle
-
-    def _listing(self, answer: Callable[[web.Request], Json]) -> Handler:
-        async def handle(http: web.Request) -> web.StreamResponse:
-            exchange = self._unopened(http)
-            try:
-                exchange.incoming = await read(http, self.requests)
-                _check_key(http)
-                response = await exchange.send_json(dumps(answer(http)))
             except GroqError as error:
                 response = await exchange.send_error(error)
             exchange.incoming.record.completed = True
@@ -109,20 +104,17 @@ def _model_json(spec: ModelSpec) -> Json:
     }
 
 
-def _list_models(_: web.Request) -> Json:
-    return {"object": "list", "data": [_model_json(spec) for spec in CATALOGUE.values()]}
+async def _list_models(exchange: Exchange) -> web.StreamResponse:
+    models = [_model_json(spec) for spec in CATALOGUE.values()]
+    return await exchange.send_json(dumps({"object": "list", "data": models}))
 
 
-def _one_model(http: web.Request) -> Json:
-    name = http.match_info["model"]
+async def _one_model(exchange: Exchange) -> web.StreamResponse:
+    name = exchange.incoming.http.match_info["model"]
     if name not in CATALOGUE:
         raise model_not_found(name)
-    return _model_json(CATALOGUE[name])
+    return await exchange.send_json(dumps(_model_json(CATALOGUE[name])))
 
 
-def _empty_list(_: web.Request) -> Json:
-    return {"object": "list", "data": []}
-
-
-def _nowhere(http: web.Request) -> Json:
-    raise unknown_url(http.method, http.path)
+async def _nowhere(exchange: Exchange) -> web.StreamResponse:
+    raise unknown_url(exchange.incoming.http.method, exchange.incoming.http.path)

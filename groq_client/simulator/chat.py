@@ -24,7 +24,7 @@ async def chat(exchange: Exchange) -> web.StreamResponse:
         cached_tokens=exchange.incoming.controls.cached_tokens,
         tricky=exchange.fault.name == "split-utf8",
     )
-    large = (exchange.incoming.http.content_length or 0) > _INLINE_BYTES or (asked.chunks or 0) > _INLINE_BYTES
+    large = exchange.incoming.size > _INLINE_BYTES or (asked.chunks or 0) > _INLINE_BYTES
     answer = await asyncio.to_thread(answer_chat, asked) if large else answer_chat(asked)
     answer = _timed(exchange, asked, answer)
     exchange.count(answer.tokens.prompt + answer.tokens.completion)

@@ -4,7 +4,7 @@ import argparse
 import math
 import sys
 
-from groq_client.simulator.faults import FAULTS
+from groq_client.simulator.faults import FAULTS, HEADERS
 from groq_client.simulator.server import CannotListenError, run
 
 DEFAULT_PORT = 8899
@@ -31,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def fault_list() -> str:
     """The registry of faults for a terminal."""
     width = max(map(len, FAULTS)) + 2
-    usage = "Choose one by the model's name (sim/<fault>, sim/<fault>/<real model>) or by the header x-sim-fault.\n\n"
-    return usage + "\n".join(f"{name:<{width}}{description}" for name, description in FAULTS.items())
+    usage = "Choose a fault by the model's name (sim/<fault>, sim/<fault>/<real model>) or by the header x-sim-fault."
+    faults, headers = (
+        "\n".join(f"{name:<{width}}{description}" for name, description in registry.items())
+        for registry in (FAULTS, HEADERS)
+    )
+    return f"{usage}\n\n{faults}\n\nRequest headers:\n\n{headers}"
 
 
 def announcement(address: str) -> str:

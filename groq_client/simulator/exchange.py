@@ -96,6 +96,8 @@ class Exchange:
         more = {"content-type": "application/json"}
         if error.retry_after:
             more["retry-after"] = error.retry_after
+        if error.status == 429:
+            more |= {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": f"{error.retry_after}s"}
         response = web.Response(status=error.status, body=dumps(error.body()), headers=self.headers(more))
         await response.prepare(self.incoming.http)
         await response.write_eof()

@@ -47,6 +47,15 @@ FAULTS: dict[str, str] = {
     "unknown-model-answer": "the answer names another model than the one asked, and one that nobody has a price for",
 }
 
+HEADERS: dict[str, str] = {
+    "x-sim-fault": "a fault by its name; wins over the one in the model's name",
+    "x-sim-chunks": "how many chunks of text a stream has; the text is repeated until it is long enough",
+    "x-sim-chunk-delay-ms": "real time between the chunks of a stream, at any speed",
+    "x-sim-delay-ms": "real time before the first byte, at any speed",
+    "x-sim-cached-tokens": "how many tokens of the prompt came from the cache",
+    "x-sim-retry-after": "the seconds in retry-after, where the fault sends that header",
+}
+
 UNKNOWN_MODEL = "unlisted/preview-model-1"
 """What the fault ``unknown-model-answer`` says that it is."""
 

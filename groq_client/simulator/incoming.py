@@ -72,6 +72,8 @@ class Incoming:
     controls: Controls
     body: Json
     uploads: dict[str, Upload]
+    size: int = 0
+    """Bytes of a JSON body."""
 
 
 async def read(http: web.Request, records: "deque[ReceivedRequest]") -> Incoming:
@@ -83,7 +85,9 @@ async def read(http: web.Request, records: "deque[ReceivedRequest]") -> Incoming
     if http.content_type.startswith("multipart/"):
         await _read_form(incoming)
     elif http.can_read_body:
-        incoming.body = record.body = _parse(await http.read())
+        raw = await http.read()
+        incoming.size = len(raw)
+        incoming.body = record.body = _parse(raw)
     return incoming
 
 

@@ -158,7 +158,8 @@ class _Chunks:
     def of_choice(self, index: int, choice: Choice) -> list[bytes]:
         """Reasoning, then text, then tool calls in fragments."""
         count, content = self._asked.chunks, shown_content(self._asked, choice)
-        split = texts.in_chunks(content, count) if count else texts.pieces(content)
+        cut_short = choice.finish_reason == "length"
+        split = texts.in_chunks(content, count) if count and not cut_short else texts.pieces(content)
         return [
             *self._deltas(index, "reasoning", texts.pieces(shown_reasoning(self._asked, choice))),
             *self._deltas(index, "content", split),

@@ -384,9 +384,32 @@ def test_models_are_listed_and_shown(client: groq.Groq) -> None:
         client.models.retrieve("nobody/nothing")
 
 
-def test_files_and_batches_are_empty(client: groq.Groq) -> None:
-    assert client.files.list().data == []
-    assert client.batches.list().data == []
+def test_files_and_batches_start_empty() -> None:
+    with running_simulator() as fresh, groq.Groq(api_key="gsk_test", base_url=fresh.base_url) as client:
+        assert client.files.list().data == []
+        assert client.batches.list().data == []
+
+
+def test_batch_answers_every_line(client: groq.Groq) -> None:
+    def line(number: int, model: str) -> str:
+        body = {"model": model, "messages": [{"role": "user", "content": f"Question {number}"}]}
+        return json.dumps({"custom_id": f"q{number}", "method": "POST", "url": "/v1/chat/completions", "body": body})
+
+    lines = "\n".join([line(1, PLAIN), line(2, "nobody/nothing"), "{broken"])
+    file = client.files.create(file=("in.jsonl", lines.encode()), purpose="batch")
+    batch = client.batches.create(completion_window="24h", endpoint="/v1/chat/completions", input_file_id=file.id or "")
+    batch_again = client.batches.retrieve(batch.id)
+    assert (batch_again.status, batch_again.output_file_id) == ("completed", batch.output_file_id)
+    assert batch.request_counts is not None
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (1, 2)
+    content = client.files.content(batch.output_file_id or "").read()
+    first, second, _ = map(json.loads, content.splitlines())
+    assert first["custom_id"] == "q1"
+    assert first["response"]["body"]["usage"]["total_tokens"] > 0
+    assert second["response"]["status_code"] == 404
+    client.files.delete(file.id or "")
+    with pytest.raises(groq.NotFoundError):
+        client.files.info(file.id or "")
 
 
 # Headers and refusals
@@ -427,6 +450,17 @@ def test_unknown_model_is_not_found(client: groq.Groq) -> None:
     with pytest.raises(groq.NotFoundError) as caught:
         ask(client, "nobody/nothing")
     assert body_of(caught.value)["code"] == "model_not_found"
+
+
+def test_model_with_a_lone_surrogate_is_no_internal_error(simulator: SimulatorHandle) -> None:
+    body = b'{"model": "%s", "messages": [{"role": "user", "content": "x"}], "stream": true}'
+    assert post(simulator, body % b"\\ud800").status_code == 404
+    assert post(simulator, body % b"unpriced/\\ud800").status_code == 200
+
+
+def test_limit_shortens_a_stream_of_many_chunks(client: groq.Groq) -> None:
+    chunks = list(stream(client, max_tokens=10, sim={"chunks": 100}))
+    assert tokens.count_text(text_of(chunks), PLAIN) <= 10
 
 
 def test_unpriced_models_answer(client: groq.Groq) -> None:
