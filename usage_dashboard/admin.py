@@ -1,0 +1,37 @@
+"""The Django admin, for Super Admins. To everybody else who is signed in it does not exist."""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from accounts.models import Role, User
+
+
+class LedgerAdminSite(admin.AdminSite):
+    site_header = site_title = "Groq usage"
+    index_title = "Administration"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        user = request.user
+        return isinstance(user, User) and user.is_active and user.role is Role.SUPER_ADMIN
+
+    def admin_view(
+        self, view: Callable[..., HttpResponseBase], cacheable: bool = False
+    ) -> Callable[..., HttpResponseBase]:
+        inner = super().admin_view(view, cacheable)
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.user.is_authenticated and not self.has_permission(request):
+                raise Http404
+            return inner(request, *args, **kwargs)
+
+        return update_wrapper(guarded, inner)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """There is one door: the sign-in page, with its throttle and its checked ``next``."""
+        return redirect_to_login(request.GET.get("next") or request.path.removesuffix("login/"))
