@@ -5,14 +5,17 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from groq_client.simulator import texts
 from groq_client.simulator.answers import Answer, Asked, answer_chat, read_chat
 from groq_client.simulator.exchange import Exchange
+from groq_client.simulator.frames import stream_frames
 from groq_client.simulator.outgoing import cut_connection, write_frames, write_split
-from groq_client.simulator.payloads import Envelope, completion_json, stream_frames
+from groq_client.simulator.payloads import Envelope, completion_json
 from groq_client.simulator.wire import dumps
 
 _INLINE_BYTES = 32_768
 """Up to this size a prompt is counted in the event loop; counting a longer one would stall the other streams."""
+_INLINE_CHUNKS = 10_000
 _SLOW_CHUNK_GAP = 0.2
 
 
@@ -24,7 +27,7 @@ async def chat(exchange: Exchange) -> web.StreamResponse:
         cached_tokens=exchange.incoming.controls.cached_tokens,
         tricky=exchange.fault.name == "split-utf8",
     )
-    large = exchange.incoming.size > _INLINE_BYTES or (asked.chunks or 0) > _INLINE_BYTES
+    large = exchange.incoming.size > _INLINE_BYTES or _has_many_chunks(asked)
     answer = await asyncio.to_thread(answer_chat, asked) if large else answer_chat(asked)
     answer = _timed(exchange, asked, answer)
     exchange.count(answer.tokens.prompt + answer.tokens.completion)
@@ -34,11 +37,16 @@ async def chat(exchange: Exchange) -> web.StreamResponse:
     return await _whole(exchange, asked, answer, envelope)
 
 
+def _has_many_chunks(asked: Asked) -> bool:
+    return (asked.chunks or 0) > _INLINE_CHUNKS
+
+
 def _timed(exchange: Exchange, asked: Asked, answer: Answer) -> Answer:
     """The answer with the times that really pass: of this speed, and of the gap that was asked for."""
     timing = exchange.pace.scaled(answer.timing)
     if asked.stream and (gap := _asked_gap(exchange)) is not None:
-        timing = replace(timing, completion=gap * (asked.chunks or answer.tokens.completion or 1))
+        words = sum(len(texts.pieces(choice.reasoning + choice.content)) for choice in answer.choices)
+        timing = replace(timing, completion=gap * (asked.chunks or words or 1))
     return replace(answer, timing=timing)
 
 
@@ -54,7 +62,8 @@ async def _whole(exchange: Exchange, asked: Asked, answer: Answer, envelope: Env
 
 
 async def _stream(exchange: Exchange, asked: Asked, answer: Answer, envelope: Envelope) -> web.StreamResponse:
-    frames = stream_frames(asked, answer, envelope)
+    parts = (asked, answer, envelope)
+    frames = await asyncio.to_thread(stream_frames, *parts) if _has_many_chunks(asked) else stream_frames(*parts)
     await exchange.pace.sleep(answer.timing.until_first_token)
     gap = _asked_gap(exchange)
     if gap is None:

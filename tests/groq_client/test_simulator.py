@@ -458,6 +458,22 @@ def test_model_with_a_lone_surrogate_is_no_internal_error(simulator: SimulatorHa
     assert post(simulator, body % b"unpriced/\\ud800").status_code == 200
 
 
+def test_chunks_asked_for_do_not_turn_a_tool_call_into_text(client: groq.Groq) -> None:
+    assert text_of(list(stream(client, tools=[WEATHER], sim={"chunks": 10}))) == ""
+
+
+@pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"timeout", "slow-first-byte", "retry-then-success"}))
+@pytest.mark.parametrize("streamed", ["true", "false"])
+def test_no_fault_breaks_the_simulator_itself(simulator: SimulatorHandle, fault: str, streamed: str) -> None:
+    body = '{"model": "sim/%s/%s", "messages": [{"role": "user", "content": ""}], "max_tokens": 1, "stream": %s}'
+    try:
+        answer = post(simulator, (body % (fault, PLAIN, streamed)).encode())
+    except httpx.RemoteProtocolError:
+        assert fault == "cut"
+    else:
+        assert "Internal Server Error" not in answer.text or fault == "error-500"
+
+
 def test_limit_shortens_a_stream_of_many_chunks(client: groq.Groq) -> None:
     chunks = list(stream(client, max_tokens=10, sim={"chunks": 100}))
     assert tokens.count_text(text_of(chunks), PLAIN) <= 10
