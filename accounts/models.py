@@ -72,6 +72,10 @@ class User(AbstractUser):
             models.UniqueConstraint(fields=("organization", "handle"), name="user_handle_in_organization"),
         )
 
+    def clean(self) -> None:
+        super().clean()
+        self.handle = self.handle or self.username
+
     def save(self, *args: object, **kwargs: object) -> None:
         if not self.handle:
             self.handle = self.username

@@ -11,7 +11,6 @@ def locked_out(request: HttpRequest, response: HttpResponse | None, credentials:
     """What django-axes answers instead of ``response`` while somebody has to wait."""
     pause = settings.AXES_COOLOFF_TIME
     context = {"minutes": int(pause.total_seconds() // 60)}
-    headers = {"Retry-After": str(int(pause.total_seconds()))}
     page = render(request, "accounts/locked_out.html", context, status=429)
-    page.headers.update(headers)
+    page.headers["Retry-After"] = str(int(pause.total_seconds()))
     return page

@@ -116,3 +116,17 @@ class Price(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("Prices are history and are never deleted; add a disabled version instead.")
+
+    @property
+    def summary(self) -> str:
+        """What it charges, in the units that Groq's price list has."""
+        if not self.enabled:
+            return "no price"
+        rates = (
+            (self.input_usd_per_1k_tokens, 1_000, "1M input tokens"),
+            (self.cached_input_usd_per_1k_tokens, 1_000, "1M cached"),
+            (self.output_usd_per_1k_tokens, 1_000, "1M output"),
+            (self.audio_usd_per_hour, 1, "audio hour"),
+            (self.usd_per_1k_characters, 1_000, "1M characters"),
+        )
+        return ", ".join(f"${(rate * n).normalize():f} / {unit}" for rate, n, unit in rates if rate is not None) or "–"

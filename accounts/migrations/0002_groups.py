@@ -7,7 +7,7 @@ GROUPS = {
         "accounts.add_organization", "accounts.change_organization", "accounts.view_organization",
         "accounts.add_user", "accounts.change_user", "accounts.view_user",
         "accounts.add_project", "accounts.change_project", "accounts.view_project",
-        "auth.change_group", "auth.view_group",
+        "auth.add_group", "auth.change_group", "auth.view_group",
         "pricing.add_price", "pricing.view_price",
         "analytics.view_usageevent", "analytics.export_usageevent",
     ],

@@ -1,0 +1,126 @@
+"""Organizations, people, projects and groups, as Super Admins see them."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from accounts.models import Organization, Project, Role, User
+from accounts.roles import check_role_change, role_of
+
+
+class Kept(admin.ModelAdmin[Any]):
+    """For what the ledger points at: it can be changed, never deleted."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Organization)
+class OrganizationAdmin(Kept):
+    list_display = ("name", "slug", "time_zone", "show_user_cost")
+    search_fields = ("name", "slug")
+    prepopulated_fields: ClassVar = {"slug": ("name",)}
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Organization | None = None) -> tuple[str, ...]:
+        """Calls name the slug, so it stays."""
+        return ("slug",) if obj else ()
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Organization | None = None) -> dict[str, Any]:
+        return {} if obj else super().get_prepopulated_fields(request, obj)
+
+
+@admin.register(Project)
+class ProjectAdmin(Kept):
+    list_display = ("name", "slug", "organization", "created_at")
+    list_filter = ("organization",)
+    list_select_related = ("organization",)
+    search_fields = ("name", "slug")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> tuple[str, ...]:
+        """Events are booked on the project of its organization."""
+        return ("slug", "organization") if obj else ()
+
+
+class PersonForm(UserChangeForm[User]):
+    """A person's form, which knows who is using it."""
+
+    editor: ClassVar[User | None] = None
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        groups = cleaned.get("groups")
+        if groups is not None:
+            role = role_of((group.name for group in groups), is_superuser=self.instance.is_superuser)
+            # The form has already written into the instance; the rules need to know what the person was.
+            before = User.objects.get(pk=self.instance.pk)
+            check_role_change(before, role, is_active=cleaned.get("is_active", False), by=self.editor)
+        return cleaned
+
+
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # no type arguments at run time
+    """Without the choice to have no password, by which the last Super Admin could be locked out."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
+
+
+@admin.register(User)
+class PersonAdmin(Kept, UserAdmin[User]):
+    form = PersonForm
+    change_password_form = PasswordForm
+    list_display = ("username", "handle", "organization", "roles", "is_active")
+    list_filter = ("organization", "groups", "is_active")
+    list_select_related = ("organization",)
+    search_fields = ("username", "handle", "first_name", "last_name", "email")
+    fieldsets = (
+        (None, {"fields": ("username", "handle", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Access", {"fields": ("organization", "groups", "is_active")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    readonly_fields = ("last_login", "date_joined")
+    add_fieldsets = (
+        (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),
+        ("Access", {"fields": ("organization", "handle", "groups")}),
+    )
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form: type[forms.ModelForm[User]] = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (form,), {"editor": request.user}) if obj else form
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    @admin.display(description="groups")
+    def roles(self, person: User) -> str:
+        names = [group.name for group in person.groups.all()]
+        return ", ".join(sorted(names)) or ("Super Admin" if person.is_superuser else "–")
+
+
+admin.site.unregister(Group)
+
+
+class GroupForm(forms.ModelForm[Group]):
+    def clean_name(self) -> str:
+        """The roles follow from the groups' names."""
+        name: str = self.cleaned_data["name"]
+        if self.instance.pk and self.instance.name != name and self.instance.name in set(Role):
+            raise ValidationError("The three roles keep their names.")
+        return name
+
+
+@admin.register(Group)
+class RoleAdmin(GroupAdmin):
+    """Which permissions a group has, exporting among them."""
+
+    form = GroupForm
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return obj is None or obj.name not in set(Role)

@@ -1,0 +1,44 @@
+"""Prices in the Django admin: an append-only history."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from pricing.forms import PriceVersionForm, next_version_of
+from pricing.models import Price
+
+
+@admin.register(Price)
+class PriceAdmin(admin.ModelAdmin[Price]):
+    """Versions can be read and added. "Add a new version from this one" fills the form from ``?from=<id>``."""
+
+    form = PriceVersionForm
+    list_display = ("model", "scope", "summary", "enabled", "effective_from", "author", "created_at")
+    list_filter = ("enabled", "organization", "provider", "model")
+    list_select_related = ("organization", "author")
+    search_fields = ("model", "source_note")
+
+    def has_change_permission(self, request: HttpRequest, obj: Price | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Price | None = None) -> bool:
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: Price | None = None) -> Any:
+        fields = PriceVersionForm.Meta.fields
+        return (*fields, "author", "created_at") if obj else (*fields, "newest_seen")
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        source = request.GET.get("from", "")
+        version = Price.objects.filter(pk=source).first() if source.isdecimal() and len(source) < 19 else None
+        return next_version_of(version) if version else {}
+
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
+        """Written in the same transaction as Django's log entry, as all of this view is."""
+        obj.author = request.user  # type: ignore[assignment]
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description="for", ordering="organization")
+    def scope(self, version: Price) -> str:
+        return str(version.organization or "everybody")
