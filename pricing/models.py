@@ -45,6 +45,9 @@ class PriceQuerySet(models.QuerySet["Price"]):
     def delete(self) -> NoReturn:
         raise TypeError("Prices are history and are never deleted; add a disabled version instead.")
 
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise TypeError("Prices are history and are never changed; add a new version instead.")
+
 
 class Price(models.Model):
     """What a model costs from a moment on. A unit without a price (None) cannot be charged: such usage is unpriced."""

@@ -1,0 +1,83 @@
+"""Events in the Django admin: to look at, not to touch. The table can have many millions of rows."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+from accounts.models import Organization
+from analytics.models import UsageEvent
+from pricing.models import Price
+
+MAX_COUNTED = 10_000
+
+
+class CappedPaginator(Paginator[UsageEvent]):
+    """Counts no further than MAX_COUNTED: an exact count would read the whole table, for a number nobody needs."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[:MAX_COUNTED].count())
+
+
+class ModelFilter(admin.SimpleListFilter):
+    """The models that have a price. To list those of the events would read all events."""
+
+    title = "model"
+    parameter_name = "model"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        names = Price.objects.order_by("model").values_list("model", flat=True).distinct()
+        return [(name, name) for name in names]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageEvent]) -> QuerySet[UsageEvent]:
+        return queryset.filter(model=self.value()) if self.value() else queryset
+
+
+@admin.register(UsageEvent)
+class UsageEventAdmin(admin.ModelAdmin[UsageEvent]):
+    list_display = (
+        "timestamp",
+        "organization",
+        "project",
+        "user",
+        "model",
+        "status",
+        "total_tokens",
+        "cost_usd",
+        "latency_ms",
+        "request_id",
+    )
+    list_filter = ("day", "status", "organization", ModelFilter)
+    list_select_related = ("organization", "project", "user")
+    ordering = ("-id",)
+    search_fields = ("request_id",)
+    search_help_text = "A whole request id."
+    paginator = CappedPaginator
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: UsageEvent | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: UsageEvent | None = None) -> bool:
+        return False
+
+    def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
+        """By nothing: no index serves it."""
+        return ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[UsageEvent], search_term: str
+    ) -> tuple[QuerySet[UsageEvent], bool]:
+        """The exact id, through the unique index, which begins with the organization."""
+        if not search_term:
+            return queryset, False
+        organizations = list(Organization.objects.values_list("pk", flat=True))
+        return queryset.filter(organization__in=organizations, request_id=search_term), False
