@@ -7,7 +7,7 @@ itself is started again by the next connection.
 
     control   held while somebody starts or stops the server
     users     shared lock of every process that uses it
-    watcher   held by the one watcher
+    watcher   held by the one watcher from before it starts until the server has stopped
 """
 
 import fcntl
@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,16 +71,40 @@ class EmbeddedPostgres:
                     self._start(server)
                 self._ensure_watcher()
 
-    def watch(self) -> None:
-        """Wait until no process uses the server any more, then stop it. This is the watcher's whole life."""
-        with self._locked("watcher", wait=False) as mine:
-            while mine:
-                with self._locked("users"):
-                    pass  # nobody held it for a moment; look again with the door closed
-                with self._locked("control"), self._locked("users", wait=False) as alone:
-                    if alone:
-                        self._stop()
-                        return
+    def release(self, wait_seconds: float) -> bool:
+        """Give this process's share back and, if nobody else has one, wait for the server and its watcher to end.
+
+        True once both are gone; False if others go on using the server or the time is over. For a process that wants
+        to leave nothing behind: all others just end.
+        """
+        with self._lock:
+            if self._users_fd is not None:
+                os.close(self._users_fd)
+            self._users_fd = self._holder_pid = None
+        deadline = time.monotonic() + wait_seconds
+        while time.monotonic() < deadline:
+            with self._locked("watcher", wait=False) as is_over:
+                if is_over:
+                    return not self._is_running()
+            if self._is_used():
+                return False
+            time.sleep(0.05)
+        return False
+
+    def watch(self, watcher_fd: int) -> None:
+        """Wait until no process uses the server any more, then stop it. This is the watcher's whole life.
+
+        ``watcher_fd`` holds the lock "watcher". It is given back while the door is still closed: whoever comes next
+        finds it free and starts a watcher of its own.
+        """
+        while True:
+            with self._locked("users"):
+                pass  # nobody held it for a moment; look again with the door closed
+            with self._locked("control"), self._locked("users", wait=False) as alone:
+                if alone:
+                    self._stop()
+                    os.close(watcher_fd)
+                    return
 
     def _is_running(self) -> bool:
         try:
@@ -94,6 +119,21 @@ class EmbeddedPostgres:
             and info.process.name().startswith("postgres")
         )
 
+    def _is_used(self) -> bool:
+        """Whether a process holds a share. The watcher holds the lock alone while it makes sure that none does."""
+        fd = os.open(self._lock_path("users"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return True
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return False
+
     def _start(self, server: PostgresServer) -> None:
         server.ensure_pgdata_inited()
         info = PostmasterInfo.read_from_pgdata(self.data_dir)
@@ -104,7 +144,9 @@ class EmbeddedPostgres:
         arguments = ["-w", "-t", str(START_SECONDS), "-D", str(self.data_dir), "-l", str(server.log)]
         arguments += ["-o", f'-h "" -k "{self.socket_dir}" {options}', "start"]
         pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
-        with psycopg.connect(host=str(self.socket_dir), user="postgres", dbname="postgres", autocommit=True) as connection:
+        with psycopg.connect(
+            host=str(self.socket_dir), user="postgres", dbname="postgres", autocommit=True
+        ) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f'CREATE DATABASE "{DATABASE}"')
 
@@ -123,17 +165,23 @@ class EmbeddedPostgres:
         self._users_fd, self._holder_pid = fd, os.getpid()
 
     def _ensure_watcher(self) -> None:
-        with self._locked("watcher", wait=False) as absent:
-            pass
-        if absent:
+        """Start the watcher unless there is one. It inherits its lock, so that it is never missing for a moment."""
+        fd = os.open(self._lock_path("watcher"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             subprocess.Popen(
-                [sys.executable, "-m", "usage_dashboard.embedded_postgres", str(self.data_dir)],
+                [sys.executable, "-m", "usage_dashboard.embedded_postgres", str(self.data_dir), str(fd)],
                 cwd=Path(__file__).parent.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C in the terminal is not meant for it
+                pass_fds=[fd],
             )
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(fd)
 
     def _lock_path(self, name: str) -> Path:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -155,4 +203,4 @@ class EmbeddedPostgres:
 
 
 if __name__ == "__main__":
-    EmbeddedPostgres(Path(sys.argv[1])).watch()
+    EmbeddedPostgres(Path(sys.argv[1])).watch(int(sys.argv[2]))
