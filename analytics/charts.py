@@ -1,0 +1,121 @@
+"""What the charts show, as plain data for static/js/charts.js, and in words for those who cannot see them."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analytics import figures
+from analytics.reports import Point, Row
+
+TONES = 16
+SLICES = 8
+
+# Colours by name for the models that most people use, so that no two of these share one.
+_TONE_OF = {
+    "openai/gpt-oss-120b": 1,
+    "llama-3.3-70b-versatile": 2,
+    "openai/gpt-oss-20b": 3,
+    "llama-3.1-8b-instant": 4,
+    "qwen/qwen3-32b": 5,
+    "moonshotai/kimi-k2-instruct-0905": 6,
+    "meta-llama/llama-4-maverick-17b-128e-instruct": 7,
+    "meta-llama/llama-4-scout-17b-16e-instruct": 8,
+    "whisper-large-v3-turbo": 9,
+    "whisper-large-v3": 10,
+    "groq/compound": 11,
+    "groq/compound-mini": 12,
+}
+
+
+def tone(model: str) -> int:
+    """The number of a model's colour, 1 to 16: the same everywhere and always, whatever else is shown."""
+    return _TONE_OF.get(model) or zlib.crc32(model.encode()) % TONES + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart: where its data is, and what it says in a sentence."""
+
+    name: str
+    title: str
+    summary: str
+    by_time: bool = True
+    measures: tuple[tuple[str, str], ...] = ()
+    """Among what its reader can choose to see the share of."""
+
+
+def data(points: Sequence[Point], models: Sequence[Row], links: Sequence[str], *, sees_cost: bool) -> dict[str, Any]:
+    """Everything that the charts draw. What may not be seen is not in it."""
+    totals = [point.totals for point in points]
+    series: dict[str, Any] = {
+        "x": [point.label for point in points],
+        "input": [t.input_tokens - t.cached_tokens for t in totals],
+        "cached": [t.cached_tokens for t in totals],
+        "output": [t.output_tokens for t in totals],
+        "requests": [t.requests for t in totals],
+        "errors": [t.errors for t in totals],
+        "rate": [round(t.error_rate or 0, 5) for t in totals],
+    }
+    if sees_cost:
+        series["cost"] = [float(t.cost_usd or 0) for t in totals]
+    return {"series": series, "models": _slices(models, links, sees_cost)}
+
+
+def _slices(models: Sequence[Row], links: Sequence[str], sees_cost: bool) -> list[dict[str, Any]]:
+    """The largest models, and one slice for all others."""
+    slices = [
+        {"name": row.label, "tone": tone(str(row.value)), "link": link, **_parts([row], sees_cost)}
+        for row, link in zip(models[:SLICES], links, strict=False)
+    ]
+    if models[SLICES:]:
+        slices.append(
+            {"name": f"{len(models) - SLICES} others", "tone": 0, "link": "", **_parts(models[SLICES:], sees_cost)}
+        )
+    return slices
+
+
+def _parts(rows: Sequence[Row], sees_cost: bool) -> dict[str, float]:
+    parts: dict[str, float] = {
+        "tokens": sum(row.totals.total_tokens for row in rows),
+        "requests": sum(row.totals.requests for row in rows),
+    }
+    if sees_cost:
+        parts["cost"] = float(sum(row.totals.cost_usd or 0 for row in rows))
+    return parts
+
+
+def charts(points: Sequence[Point], models: Sequence[Row], *, sees_cost: bool) -> list[Chart]:
+    """The charts in their order, each with what it says."""
+    measures: tuple[tuple[str, str], ...] = (("tokens", "Tokens"), ("requests", "Requests"))
+    if sees_cost:
+        measures = (("cost", "Cost"), *measures)
+    made = [
+        Chart("tokens", "Tokens over time", _most(points, "tokens", lambda p: p.totals.total_tokens, figures.count)),
+        Chart("requests", "Requests and error rate", _requests(points)),
+        Chart("models", "Usage by model", _models(models), by_time=False, measures=measures),
+    ]
+    if sees_cost:
+        summary = _most(points, "US dollars", lambda p: p.totals.cost_usd or 0, lambda v: f"{v:,.2f}")
+        made.insert(0, Chart("cost", "Cost over time", summary))
+    return made
+
+
+def _most(points: Sequence[Point], unit: str, amount: Callable[[Point], Any], text: Callable[[Any], str]) -> str:
+    top = max(points, key=amount)
+    return (
+        f"{text(sum(amount(point) for point in points))} {unit} from {points[0].label} to {points[-1].label}; "
+        f"most at {top.label}: {text(amount(top))}."
+    )
+
+
+def _requests(points: Sequence[Point]) -> str:
+    errors = sum(point.totals.errors for point in points)
+    said = _most(points, "requests", lambda p: p.totals.requests, figures.count)
+    return f"{said} {figures.count(errors)} ended in an error."
+
+
+def _models(models: Sequence[Row]) -> str:
+    requests = sum(row.totals.requests for row in models) or 1
+    shares = (f"{row.label} {figures.percent(row.totals.requests / requests)}" for row in models[:SLICES])
+    return f"Share of requests: {', '.join(shares)}."

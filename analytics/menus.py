@@ -1,0 +1,120 @@
+"""The filter menus and the chips that say what is chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analytics.filters import ALL, DEFAULT_PROVIDER, MAX_HOURLY_DAYS, RANGES, Facet, Filters, facets_of
+from analytics.query import Query
+from analytics.reports import Choice, Report
+
+OPTIONS = 100
+"""A menu offers the most used values; all that are chosen are among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    text: str
+    label: str
+    requests: int | None
+    checked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """One filter: its values with how often each occurs in the range, chosen ones first."""
+
+    facet: Facet
+    options: tuple[Option, ...]
+    hidden: int
+    """How many values there are beyond those offered."""
+    clear: Query | None
+
+    @property
+    def chosen(self) -> int:
+        return sum(option.checked for option in self.options)
+
+    @property
+    def all(self) -> str:
+        """What is sent along so that unticking everything differs from not asking: only the provider has a default."""
+        return ALL if self.facet.name == "provider" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A value that is chosen, and the address of the page without it."""
+
+    label: str
+    value: str
+    link: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Choosable:
+    """One of several exclusive settings: a range of days, day or hour."""
+
+    name: str
+    label: str
+    checked: bool
+    link: Query
+
+
+def ranges(filters: Filters) -> list[Choosable]:
+    query = filters.query.without("page", "from", "to", "range")
+    return [
+        Choosable(name, label, name == filters.range, query.replaced("range", (name,)))
+        for name, label in RANGES.items()
+    ]
+
+
+def grains(filters: Filters) -> list[Choosable]:
+    """Day or hour, as far as the range allows."""
+    if filters.selection.days > MAX_HOURLY_DAYS:
+        return []
+    default = filters.selection.default_grain
+    return [
+        Choosable(
+            grain, label, grain == filters.grain, filters.query.replaced("grain", () if grain == default else (grain,))
+        )
+        for grain, label in (("hour", "Hours"), ("day", "Days"))
+    ]
+
+
+def menus(report: Report, filters: Filters) -> list[Menu]:
+    return [_menu(facet, report.choices(facet.dimension), filters) for facet in facets_of(report.viewer)]
+
+
+def chips(made: Sequence[Menu], filters: Filters) -> list[Chip]:
+    """One for every chosen value."""
+    return [
+        Chip(menu.facet.label, option.label, filters.without(menu.facet, option.text))
+        for menu in made
+        for option in menu.options
+        if option.checked
+    ]
+
+
+def cleared(filters: Filters) -> Query:
+    """The same days without any filter."""
+    query = filters.query.without("page", *(facet.name for facet in facets_of(filters.form.viewer)))
+    return query.replaced("provider", (ALL,))
+
+
+def _menu(facet: Facet, choices: Sequence[Choice], filters: Filters) -> Menu:
+    chosen = filters.texts(facet)
+    known = {facet.text(choice.value): choice for choice in choices}
+    missing = [_missing(text) for text in chosen if text not in known]
+    picked = [_option(text, known[text], checked=True) for text in chosen if text in known]
+    others = [_option(text, choice, checked=False) for text, choice in known.items() if text not in chosen]
+    shown = others[: max(0, OPTIONS - len(chosen))]
+    default = (DEFAULT_PROVIDER,) if facet.name == "provider" else ()
+    clear = filters.only(facet, ()) if chosen and chosen != default else None
+    return Menu(facet, (*picked, *missing, *shown), len(others) - len(shown), clear)
+
+
+def _option(text: str, choice: Choice, *, checked: bool) -> Option:
+    return Option(text, choice.label or "(none)", choice.requests, checked)
+
+
+def _missing(text: str) -> Option:
+    """A chosen value that does not occur in the range, or that the viewer may not see: no telling which."""
+    return Option(text, text, 0, checked=True)

@@ -1,0 +1,73 @@
+// Menus that close, filters that apply themselves. Everything here has a plain HTML way that works without it.
+"use strict";
+(() => {
+  const MENU = "details[data-menu]";
+  const APPLY_AFTER_MS = 350;
+  const inSheet = (menu) => menu.closest(".sheet:popover-open") !== null;
+
+  // --- Menus -----------------------------------------------------------------------------------------------------
+  const openMenus = () => [...document.querySelectorAll(`${MENU}[open]`)].filter((menu) => !inSheet(menu));
+
+  document.addEventListener("pointerdown", ({ target }) => {
+    for (const menu of openMenus()) if (!menu.contains(target)) menu.open = false;
+  });
+  document.addEventListener("focusin", ({ target }) => {
+    for (const menu of openMenus()) if (!menu.contains(target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of openMenus()) {
+      const hadFocus = menu.contains(document.activeElement);
+      menu.open = false;
+      if (hadFocus) menu.querySelector("summary").focus();
+    }
+  });
+  // A panel that would stick out to the right opens to the left.
+  document.addEventListener("toggle", ({ target }) => {
+    if (!(target instanceof HTMLDetailsElement) || !target.matches(MENU) || !target.open) return;
+    const panel = target.querySelector(".panel");
+    target.classList.remove("to-left");
+    target.classList.toggle("to-left", panel.getBoundingClientRect().right > document.documentElement.clientWidth - 8);
+  }, true);
+
+  const search = (input) => {
+    const wanted = input.value.trim().toLowerCase();
+    for (const option of input.closest(".panel").querySelectorAll(".option")) {
+      option.hidden = !option.textContent.toLowerCase().includes(wanted);
+    }
+  };
+  document.addEventListener("input", ({ target }) => { if (target.matches(".menu-search")) search(target); });
+  document.addEventListener("keydown", (event) => {  // Enter in the search field is no wish to submit
+    if (event.key === "Enter" && event.target.matches(".menu-search")) event.preventDefault();
+  });
+
+  // --- The filter form -------------------------------------------------------------------------------------------
+  let waiting = 0;
+  const isFilter = (element) => element.form?.id === "filters" && element.name;
+
+  document.addEventListener("change", ({ target }) => {
+    if (!isFilter(target)) return;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { waiting = 0; document.getElementById("filters")?.requestSubmit(); }, APPLY_AFTER_MS);
+  });
+  // Short addresses: what is empty is not said.
+  document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
+    if (ctx.sourceElement.id !== "filters") return;
+    for (const [name, value] of [...ctx.request.body]) if (value === "") ctx.request.body.delete(name);
+  });
+
+  if (window.htmx) {
+    // What the reader has opened stays open while the page changes beneath.
+    htmx.registerExtension("keep-open", {
+      htmx_before_morph_attr: (element, { attrName }) =>
+        !(element instanceof HTMLDetailsElement && (attrName === "open" || attrName === "class" && element.open)),
+    });
+  }
+  document.addEventListener("htmx:after:swap", () => {
+    for (const input of document.querySelectorAll(".menu-search")) if (input.value) search(input);
+    if (waiting) return;  // the reader has gone on; the next answer settles it
+    for (const input of document.querySelectorAll("#filters input:is([type=checkbox], [type=radio])")) {
+      input.checked = input.defaultChecked;
+    }
+  });
+})();
