@@ -1,0 +1,47 @@
+"""Plain makers of people and connections; the people themselves are fixtures in conftest.py."""
+
+import importlib
+
+import psycopg
+from django.contrib.auth.models import Group, Permission
+from django.db import connections
+from django.test import Client
+
+from accounts.models import Organization, Role, User
+
+PASSWORD = "correct horse battery"
+
+
+def make_groups() -> None:
+    """The groups that the migration makes, and that a test with transaction=True leaves flushed."""
+    if Group.objects.exists():
+        return
+    names = importlib.import_module("accounts.migrations.0002_groups").GROUPS
+    permissions = {
+        f"{p.content_type.app_label}.{p.codename}": p for p in Permission.objects.select_related("content_type")
+    }
+    for name, granted in names.items():
+        Group.objects.create(name=name).permissions.set(permissions[permission] for permission in granted)
+
+
+def make_user(username: str, role: Role | None = None, organization: Organization | None = None) -> User:
+    """Somebody who can sign in with PASSWORD."""
+    make_groups()
+    user = User.objects.create_user(username, password=PASSWORD, organization=organization)
+    if role is not None:
+        user.groups.add(Group.objects.get(name=role))
+    return user
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def connect() -> "psycopg.Connection[tuple[object, ...]]":
+    """A connection like the recorder's: not Django's, in autocommit mode. Sees only what is committed."""
+    parameters = connections["default"].get_connection_params()
+    for of_django in ("cursor_factory", "context", "prepare_threshold", "client_encoding", "pool"):
+        parameters.pop(of_django, None)
+    return psycopg.connect(**parameters, autocommit=True)

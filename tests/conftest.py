@@ -1,0 +1,78 @@
+"""The cast that all tests share, and what a test run needs."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.conf import settings
+
+from accounts.models import Organization, Role, User
+from tests.cast import connect, make_user
+
+
+def pytest_configure() -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow ones are for attackers
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # needs no collectstatic
+    }
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The recorder's own connections are closed before the test database is dropped."""
+    yield
+    from analytics import ledger_pool
+
+    ledger_pool.close()
+
+
+@pytest.fixture
+def default_organization(db: None) -> Organization:
+    return Organization.objects.get_or_create(slug=settings.DEFAULT_ORGANIZATION, defaults={"name": "Default"})[0]
+
+
+@pytest.fixture
+def acme(db: None) -> Organization:
+    return Organization.objects.create(name="Acme", slug="acme", time_zone="America/Los_Angeles")
+
+
+@pytest.fixture
+def globex(db: None) -> Organization:
+    return Organization.objects.create(name="Globex", slug="globex", time_zone="Asia/Kolkata")
+
+
+@pytest.fixture
+def super_admin(db: None) -> User:
+    return make_user("root", Role.SUPER_ADMIN)
+
+
+@pytest.fixture
+def admin(acme: Organization) -> User:
+    return make_user("boss", Role.ADMIN, acme)
+
+
+@pytest.fixture
+def user(acme: Organization) -> User:
+    return make_user("ann", Role.USER, acme)
+
+
+@pytest.fixture
+def colleague(acme: Organization) -> User:
+    return make_user("ben", Role.USER, acme)
+
+
+@pytest.fixture
+def outsider(globex: Organization) -> User:
+    return make_user("eve", Role.USER, globex)
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    """Somebody without organization or role."""
+    return make_user("sam")
+
+
+@pytest.fixture
+def connection(transactional_db: None) -> "Iterator[psycopg.Connection[tuple[object, ...]]]":
+    with connect() as connection:
+        yield connection
