@@ -53,6 +53,7 @@ def _pool() -> ConnectionPool[Connection[Any]]:
         max_size=LEDGER_CONNECTIONS,
         timeout=timeout_ms / 1000,
         reconnect_timeout=5,
+        check=ConnectionPool.check_connection,  # 20 µs, and a server that was restarted costs no call
         open=True,
         name="usage-recorder",
     )

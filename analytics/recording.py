@@ -24,7 +24,7 @@ from accounts import directory
 from accounts.directory import Names
 from analytics.ledger_pool import ledger_connection
 from analytics.rollup_sql import add_to_rollups
-from analytics.rows import COLUMNS, Row, event_row
+from analytics.rows import COLUMNS, Row, event_row, storable
 from groq_client.call import Call
 from pricing import book
 
@@ -62,8 +62,8 @@ def record(calls: Iterable[Call]) -> Recorded:
     """Write finished calls, all in one transaction; a call that is already there (organization, request id) is left
     as it is. Events and rollups change together, so every figure is exact the moment this returns.
 
-    Raises psycopg.Error if the database refuses or is away, InvalidCallError for an impossible number; nothing is written
-    then.
+    Raises psycopg.Error if the database refuses or is away, InvalidCallError for an impossible number; then nothing
+    is written.
     """
     calls = list(calls)
     if not calls:
@@ -76,7 +76,7 @@ def record(calls: Iterable[Call]) -> Recorded:
 
 def _rows(connection: Connection[Any], calls: Sequence[Call]) -> dict[Key, Row]:
     """The rows to write by key, in the order of their keys; of two calls with one key, the first."""
-    names = [Names(call.attribution.organization, call.attribution.project, call.attribution.user) for call in calls]
+    names = [_names(call) for call in calls]
     whose = directory.resolve(connection, dict.fromkeys(names))
     prices = book.current(connection)
     rows: dict[Key, Row] = {}
@@ -84,6 +84,11 @@ def _rows(connection: Connection[Any], calls: Sequence[Call]) -> dict[Key, Row]:
         row = event_row(call, whose[name], prices)
         rows.setdefault(_key(row), row)
     return dict(sorted(rows.items()))
+
+
+def _names(call: Call) -> Names:
+    who = call.attribution
+    return Names(storable(who.organization), storable(who.project), storable(who.user))
 
 
 def _key(row: Row) -> Key:

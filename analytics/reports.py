@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Func, IntegerField, Min, Q, QuerySet, Sum
+from django.db.models import Func, IntegerField, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import Organization, Project, User
@@ -161,7 +161,7 @@ class Report:
         return [Choice(row.value, row.label, row.totals.requests) for row in rows]
 
     def latency_percentiles(self) -> Percentiles | None:
-        """Of latency in ms; exact for small numbers of requests, else from a histogram (about 2 % off)."""
+        """Of latency in ms; exact for small numbers of requests, else from a histogram (within about 3 %)."""
         requests = self.totals().requests
         if not requests:
             return None
@@ -313,7 +313,7 @@ def snapshot(timeout_ms: int | None = None) -> Iterator[None]:
 
 def first_day(viewer: Viewer) -> date | None:
     """The earliest day with an event that the viewer may see; None without any."""
-    return _rollups_by_day(viewer).aggregate(first=Min("day"))["first"]
+    return _rollups_by_day(viewer).order_by("day").values_list("day", flat=True).first()
 
 
 def today(viewer: Viewer) -> date:

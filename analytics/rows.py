@@ -56,17 +56,18 @@ def event_row(call: Call, whose: Whose, book: PriceBook) -> Row:
     local = call.started_at.astimezone(ZoneInfo(whose.time_zone))
     limit = call.rate_limit
     return (
-        whose.organization_id, _text(call.request_id), call.started_at, local.date(), local.hour,
-        _text(call.provider, 50), _text(call.model or call.model_requested), _text(call.model_requested),
-        call.operation, _text(who.feature or call.operation), whose.project_id, whose.user_id,
-        _text(who.expert_id), _text(who.template_id), _text(who.session_id), _text(call.provider_request_id),
-        call.status, _text(call.error_code), _text(call.error_message, 500), call.http_status,
+        whose.organization_id, storable(call.request_id), call.started_at, local.date(), local.hour,
+        storable(call.provider, 50), storable(call.model or call.model_requested), storable(call.model_requested),
+        call.operation, storable(who.feature or call.operation), whose.project_id, whose.user_id,
+        storable(who.expert_id), storable(who.template_id), storable(who.session_id),
+        storable(call.provider_request_id),
+        call.status, storable(call.error_code), storable(call.error_message, 500), call.http_status,
         min(call.attempts, 32_767), call.stream,
         usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.cached_tokens, usage.reasoning_tokens,
         usage.audio_seconds, usage.characters, usage.estimated,
         min(max(call.latency_ms, 0), MAX_INT), call.ttft_ms, usage.queue_ms, usage.prompt_ms, usage.completion_ms,
         None if charge.cost_usd is None else to_nano(charge.cost_usd), charge.price_id, _json(charge.breakdown),
-        _text(call.service_tier, 20),
+        storable(call.service_tier, 20),
         limit.limit_requests, limit.remaining_requests, limit.limit_tokens, limit.remaining_tokens,
         _json(who.metadata) or "{}",
     )  # fmt: skip
@@ -120,7 +121,7 @@ def _check(usage: Usage) -> None:
         raise InvalidCallError(f"audio_seconds is {usage.audio_seconds}; it must be between 0 and {MAX_COUNT}.")
 
 
-def _text(value: str, limit: int = 200) -> str:
+def storable(value: str, limit: int = 200) -> str:
     """The text without what PostgreSQL cannot store (NUL, lone surrogates), cut to its column."""
     if not value.isprintable():
         value = value.replace("\0", "").encode("utf-8", "replace").decode()
@@ -128,4 +129,18 @@ def _text(value: str, limit: int = 200) -> str:
 
 
 def _json(value: object) -> str | None:
-    return None if value is None else json.dumps(value, default=str).replace("\\u0000", "")
+    """JSON that a jsonb column takes: without NUL and lone surrogates, which hide behind escapes."""
+    if value is None:
+        return None
+    text = json.dumps(value, default=str)
+    return json.dumps(_storable_json(json.loads(text))) if "\\u" in text else text
+
+
+def _storable_json(value: object) -> object:
+    if isinstance(value, str):
+        return storable(value, MAX_INT)
+    if isinstance(value, list):
+        return [_storable_json(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): _storable_json(item) for key, item in value.items()}
+    return value

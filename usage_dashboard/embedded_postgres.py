@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,8 +47,9 @@ SETTINGS = {
 class EmbeddedPostgres:
     """The server whose data lies in ``data_dir``."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir.resolve()
+        self.settings = SETTINGS | dict(settings or {})
         self._users_fd: int | None = None
         self._holder_pid: int | None = None
         self._lock = threading.Lock()
@@ -140,7 +141,7 @@ class EmbeddedPostgres:
         if info is not None and (info.process is None or not info.process.name().startswith("postgres")):
             # Left by a killed server; its number may belong to a stranger by now, which would keep pg_ctl away.
             (self.data_dir / "postmaster.pid").unlink()
-        options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        options = " ".join(f"-c {name}={value}" for name, value in self.settings.items())
         arguments = ["-w", "-t", str(START_SECONDS), "-D", str(self.data_dir), "-l", str(server.log)]
         arguments += ["-o", f'-h "" -k "{self.socket_dir}" {options}', "start"]
         pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)

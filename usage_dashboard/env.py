@@ -48,3 +48,14 @@ def number(name: str, default: int, minimum: int = 0) -> int:
 def words(name: str, default: str = "") -> list[str]:
     """A list separated by commas."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def pairs(name: str) -> dict[str, str]:
+    """A list of ``key=value`` separated by commas."""
+    result = {}
+    for word in words(name):
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise ImproperlyConfigured(f"{name} must look like key=value,key=value; {word!r} has no '='.")
+        result[key.strip()] = value.strip()
+    return result

@@ -68,7 +68,7 @@ SECRET_KEY = _secret_key()
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
-EMBEDDED_POSTGRES = EmbeddedPostgres(VAR_DIR / "postgres")
+EMBEDDED_POSTGRES = EmbeddedPostgres(VAR_DIR / "postgres", env.pairs("EMBEDDED_POSTGRES_SETTINGS"))
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -169,9 +169,16 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+# Compressing takes collectstatic half a minute, which is not worth it for a demonstration or a run of the tests.
+_STATIC_STORAGE = (
+    "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    if env.flag("COMPRESS_STATIC", default=True)
+    else "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": _STATIC_STORAGE},
 }
 
 # Pages carry no inline script and load nothing from elsewhere. Plotly sets style attributes and draws image exports

@@ -1,0 +1,290 @@
+"""The reader: every figure equals a plain sum over the events that the viewer may see."""
+
+import csv
+import io
+import itertools
+import random
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from accounts.models import Organization, Role, User
+from accounts.viewer import Viewer
+from analytics import reports
+from analytics.cubes import BUCKET_BOUNDS_MS, BUCKETS, CUBES
+from analytics.export import export_csv
+from analytics.models import Rollup, UsageEvent
+from analytics.recording import record
+from analytics.reports import Report, Totals
+from analytics.selection import Dimension, Selection
+from groq_client.call import Call
+from pricing.models import Price
+from tests.analytics.calls import call, failed, summed, usage
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+START = datetime(2026, 10, 20, tzinfo=UTC)
+RANGE = Selection(date(2026, 10, 24), date(2026, 11, 4))
+DIMENSIONS: tuple[Dimension, ...] = (
+    "organization_id", "provider", "model", "project_id", "user_id", "expert_id", "template_id", "feature", "status",
+)  # fmt: skip
+EVERYTHING = Viewer(Role.SUPER_ADMIN, None, None, sees_cost=True, may_export=True, may_edit_pricing=True)
+
+
+def mixed_calls(count: int, organizations: list[str], seed: int = 7) -> list[Call]:
+    """Calls of every kind, over three weeks, in the dimensions' every combination."""
+    dice = random.Random(seed)
+    return [_mixed_call(dice, dice.choice(organizations)) for _ in range(count)]
+
+
+def _mixed_call(dice: random.Random, organization: str) -> Call:
+    tokens = dice.randrange(1, 5000)
+    common: dict[str, Any] = {
+        "organization": organization,
+        "at": START + timedelta(seconds=dice.randrange(21 * 86_400)),
+        "project": dice.choice(["", "rag", "chat"]),
+        "user": dice.choice(["", "ann", "ben", "cat"]),
+        "expert_id": dice.choice(["", "lawyer", "nurse"]),
+        "template_id": dice.choice(["", "t1", "t2"]),
+        "feature": dice.choice(["chat", "tools"]),
+        "model": dice.choice(["priced/a", "priced/b", "unpriced/c"]),
+        "latency_ms": dice.randrange(1, 30_000),
+    }
+    if dice.random() < 0.1:
+        return failed(**common)
+    return call(
+        **common,
+        ttft_ms=dice.choice([None, dice.randrange(1, 500)]),
+        usage=usage(
+            tokens,
+            dice.randrange(900),
+            cached_tokens=dice.randrange(tokens),
+            audio_seconds=Decimal(dice.randrange(1000)) / 1000 if dice.random() < 0.1 else Decimal(0),
+            estimated=dice.random() < 0.2,
+        ),
+    )
+
+
+@pytest.fixture
+def prices() -> None:
+    for model, rate in (("priced/a", "0.00015"), ("priced/b", "0.000777777")):
+        Price.objects.create(
+            model=model,
+            input_usd_per_1k_tokens=Decimal(rate),
+            output_usd_per_1k_tokens=Decimal("0.0006"),
+            audio_usd_per_hour=Decimal("0.111"),
+            effective_from=START - timedelta(days=1),
+        )
+
+
+@pytest.fixture
+def ledger(acme: Organization, globex: Organization, prices: None) -> list[UsageEvent]:
+    record(mixed_calls(600, [acme.slug, globex.slug]))
+    return list(UsageEvent.objects.all())
+
+
+def matches(event: UsageEvent, selection: Selection, viewer: Viewer = EVERYTHING) -> bool:
+    """The selection and the scope, read literally."""
+    if viewer.organization_ids is not None and event.organization_id not in viewer.organization_ids:
+        return False
+    if viewer.user_ids is not None and event.user_id not in viewer.user_ids:
+        return False
+    if not selection.first_day <= event.day <= selection.last_day:
+        return False
+    return all(value_of(event, dimension) in values for dimension, values in selection.chosen.items())
+
+
+def value_of(event: UsageEvent, dimension: str) -> Any:
+    value = getattr(event, dimension)
+    return 0 if value is None else value
+
+
+def assert_agrees(ledger: list[UsageEvent], viewer: Viewer, selection: Selection) -> None:
+    """Cards, series in both grains, every table, the menus and the CSV say what a plain sum says."""
+    report = Report(viewer, selection)
+    hits = [event for event in ledger if matches(event, selection, viewer)]
+    earlier = [event for event in ledger if matches(event, selection.previous(), viewer)]
+    cost = viewer.sees_cost
+    assert report.totals() == summed(hits, with_cost=cost)
+    assert report.previous_totals() == summed(earlier, with_cost=cost)
+    for point in report.series("day"):
+        assert point.totals == summed((e for e in hits if e.day == point.day), with_cost=cost)
+    assert sum(point.totals.requests for point in report.series("hour")) == len(hits)
+    for dimension in DIMENSIONS:
+        values = {value_of(event, dimension) for event in hits}
+        assert {row.value: row.totals for row in report.breakdown(dimension)} == {
+            value: summed((e for e in hits if value_of(e, dimension) == value), with_cost=cost) for value in values
+        }
+        wider = [event for event in ledger if matches(event, selection.without(dimension), viewer)]
+        assert {choice.value for choice in report.choices(dimension)} == {value_of(e, dimension) for e in wider}
+    assert {row["request_id"] for row in csv_rows(report)} == {event.request_id for event in hits}
+
+
+def csv_rows(report: Report) -> Iterator[dict[str, str]]:
+    yield from csv.DictReader(io.StringIO(b"".join(export_csv(report)).decode(), newline=""))
+
+
+def test_without_filters_everything_agrees(ledger: list[UsageEvent]) -> None:
+    assert_agrees(ledger, EVERYTHING, RANGE)
+
+
+def test_every_filter_acts_on_every_figure(ledger: list[UsageEvent]) -> None:
+    for dimension in DIMENSIONS:
+        value = next(iter({value_of(event, dimension) for event in ledger}))
+        assert_agrees(ledger, EVERYTHING, replace(RANGE, chosen={dimension: (value,)}))
+
+
+def test_two_filters_with_two_values_each_agree(ledger: list[UsageEvent]) -> None:
+    for pair in itertools.combinations(DIMENSIONS, 2):
+        chosen = {dimension: tuple({value_of(event, dimension) for event in ledger})[:2] for dimension in pair}
+        selection = replace(RANGE, chosen=chosen)
+        hits = [event for event in ledger if matches(event, selection)]
+        report = Report(EVERYTHING, selection)
+        assert report.totals() == summed(hits), pair
+        assert sum(row.totals.requests for row in report.breakdown("template_id")) == len(hits), pair
+
+
+def test_each_role_sees_exactly_its_share(
+    ledger: list[UsageEvent], super_admin: User, admin: User, acme: Organization
+) -> None:
+    ann = User.objects.get(organization=acme, handle="ann")
+    as_user = Viewer(Role.USER, frozenset({acme.pk}), frozenset({ann.pk}), False, False, False)
+    for viewer in (Viewer.of(super_admin), Viewer.of(admin), as_user, replace(as_user, sees_cost=True)):
+        assert_agrees(ledger, viewer, RANGE)
+        assert_agrees(ledger, viewer, replace(RANGE, chosen={"model": ("priced/a",), "project_id": (0,)}))
+
+
+def test_nobody_sees_nothing(ledger: list[UsageEvent]) -> None:
+    report = Report(Viewer.nobody(), RANGE)
+    assert report.totals() == Totals()
+    assert list(csv_rows(report)) == []
+    assert report.choices("organization_id") == []
+
+
+def test_a_filter_cannot_widen_what_a_viewer_sees(ledger: list[UsageEvent], admin: User, globex: Organization) -> None:
+    assert Report(Viewer.of(admin), replace(RANGE, chosen={"organization_id": (globex.pk,)})).totals().requests == 0
+
+
+def test_hidden_cost_is_absent_and_not_zero(ledger: list[UsageEvent], admin: User) -> None:
+    report = Report(replace(Viewer.of(admin), sees_cost=False), RANGE)
+    assert report.totals().cost_usd is None
+    assert {row.totals.cost_usd for row in report.breakdown("model")} == {None}
+    assert "cost" not in ",".join(next(csv_rows(report)))
+
+
+def test_days_sum_to_the_total_through_daylight_saving(acme: Organization, globex: Organization) -> None:
+    """The US clock goes back on 1 November 2026: a day of 25 hours in Los Angeles, of 24 in Kolkata."""
+    hours = [datetime(2026, 10, 31, tzinfo=UTC) + timedelta(hours=n) for n in range(72)]
+    record([call(organization=o.slug, at=hour) for o in (acme, globex) for hour in hours])
+    viewer = replace(EVERYTHING, organization_ids=frozenset({acme.pk}))
+    selection = Selection(date(2026, 10, 30), date(2026, 11, 3))
+    by_day = {point.day: point.totals.requests for point in Report(viewer, selection).series("day")}
+    assert by_day[date(2026, 11, 1)] == 25
+    assert sum(by_day.values()) == 72
+    by_hour = Report(viewer, selection).series("hour")
+    assert sum(point.totals.requests for point in by_hour) == 72
+    assert next(p for p in by_hour if p.label == "2026-11-01T01:00").totals.requests == 2
+
+
+def test_a_series_has_a_point_for_every_day_and_hour() -> None:
+    report = Report(EVERYTHING, Selection(date(2026, 11, 1), date(2026, 11, 2)))
+    assert [point.totals.requests for point in report.series("day")] == [0, 0]
+    assert len(report.series("hour")) == 48
+
+
+def test_percentiles_are_exact_for_few_requests(acme: Organization) -> None:
+    record([call(latency_ms=n) for n in range(1, 101)])
+    selection = Selection(date(2026, 11, 2), date(2026, 11, 2))
+    assert Report(EVERYTHING, selection).latency_percentiles() == reports.Percentiles(50, 95, 99)
+
+
+def test_percentiles_from_the_histogram_are_close(acme: Organization) -> None:
+    dice = random.Random(1)
+    latencies = sorted(round(dice.lognormvariate(6.5, 0.8)) + 1 for _ in range(3000))
+    record([call(latency_ms=latency) for latency in latencies])
+    found = Report(EVERYTHING, Selection(date(2026, 11, 2), date(2026, 11, 2))).latency_percentiles()
+    assert found is not None
+    for share, value in ((0.50, found.p50), (0.95, found.p95), (0.99, found.p99)):
+        assert value == pytest.approx(latencies[round(share * 3000) - 1], rel=0.05)
+
+
+def test_latency_buckets_rise_without_gaps() -> None:
+    assert list(BUCKET_BOUNDS_MS) == sorted(set(BUCKET_BOUNDS_MS))
+    assert len(BUCKET_BOUNDS_MS) == BUCKETS - 1
+
+
+def test_the_day_furthest_ahead_is_today(globex: Organization) -> None:
+    """Kolkata is on the next day while UTC is not: its calls of this hour belong on the page."""
+    viewer = replace(EVERYTHING, organization_ids=frozenset({globex.pk}))
+    assert reports.today(viewer) == datetime.now(ZoneInfo(globex.time_zone)).date()
+    assert reports.today(EVERYTHING) >= reports.today(viewer)
+
+
+def test_the_version_changes_with_every_event(acme: Organization) -> None:
+    before = reports.version(EVERYTHING)
+    record([call()])
+    assert reports.version(EVERYTHING) != before
+
+
+def test_csv_defuses_formulas_and_survives_odd_text(acme: Organization) -> None:
+    evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"]
+    record([call(expert_id=text, session_id='a "quoted", \n line', project="=cmd", user="@me") for text in evil])
+    rows = list(csv_rows(Report(EVERYTHING, Selection(date(2026, 11, 2), date(2026, 11, 2)))))
+    assert {row["expert_id"] for row in rows} == {f"'{text}" for text in evil}
+    assert {row["session_id"] for row in rows} == {'a "quoted", \n line'}
+    assert {(row["project"], row["user"]) for row in rows} == {("'=cmd", "'@me")}
+
+
+def test_csv_costs_sum_to_the_card(ledger: list[UsageEvent]) -> None:
+    report = Report(EVERYTHING, RANGE)
+    assert sum(Decimal(row["cost_usd"] or 0) for row in csv_rows(report)) == report.totals().cost_usd
+
+
+def test_csv_tells_utc_and_the_local_day(globex: Organization) -> None:
+    record([call(organization=globex.slug, at=datetime(2026, 11, 2, 20, 0, tzinfo=UTC))])
+    row = next(csv_rows(Report(EVERYTHING, Selection(date(2026, 11, 1), date(2026, 11, 4)))))
+    assert (row["timestamp"], row["day"]) == ("2026-11-02T20:00:00.000000Z", "2026-11-03")
+
+
+drawn_calls = st.builds(
+    dict,
+    model=st.sampled_from(["priced/a", "priced/b", "unpriced/c"]),
+    at=st.integers(0, 60 * 24 * 10).map(lambda minute: START + timedelta(minutes=minute)),
+    latency_ms=st.integers(0, 2_000_000),
+    project=st.sampled_from(["", "p1", "p2"]),
+    usage=st.integers(0, 10**9 // 2).map(lambda tokens: usage(tokens, tokens // 3)),
+    status=st.sampled_from(["success", "error"]),
+)
+
+
+@given(st.lists(st.lists(drawn_calls, max_size=8), max_size=4))
+@settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_rollups_equal_events_whatever_was_recorded(prices: None, batches: list[list[dict[str, Any]]]) -> None:
+    """Each example in an organization of its own."""
+    slug = f"org-{uuid.uuid4()}"
+    organization = Organization.objects.create(slug=slug, name=slug, time_zone="Asia/Kathmandu")
+    for batch in batches:
+        record([call(organization=slug, **drawn) for drawn in batch])
+    viewer = replace(EVERYTHING, organization_ids=frozenset({organization.pk}))
+    events = list(UsageEvent.objects.filter(organization=organization))
+    report = Report(viewer, Selection(date(2026, 10, 1), date(2026, 11, 30)))
+    assert report.totals() == summed(events)
+    for cube in CUBES:
+        in_cube = Rollup.objects.filter(cube=cube.number, organization=organization)
+        assert sum(row.requests for row in in_cube) == len(events)
+        assert sum(row.cost_usd for row in in_cube) == report.totals().cost_usd
+    for row in report.breakdown("model"):
+        assert row.totals == summed(event for event in events if event.model == row.value)
