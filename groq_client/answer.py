@@ -97,8 +97,18 @@ class Answer:
         self.first_content_ns: int | None = None
         self.last_ns: int | None = None
 
+    @property
+    def is_counted(self) -> bool:
+        """Groq has reported all that was used: nothing has to be estimated."""
+        return self.reported is not None and self.reported.is_whole
+
+    @property
+    def is_foreign(self) -> bool:
+        """The body is neither JSON nor events: not Groq's, but a page of some proxy on the way."""
+        return not (self.is_events or self._is_json) and self._operation in ("chat", "embedding")
+
     def feed(self, chunk: bytes) -> bool:
-        """Takes in the next bytes as they came over the wire. True once an error event has passed."""
+        """Takes in the next bytes as they came over the wire. True once the SDK will raise for what has passed."""
         self.last_ns = time.monotonic_ns()
         if self._is_opaque or not self.is_events:
             self._keep_document(chunk)
@@ -114,7 +124,7 @@ class Answer:
         for line in lines:
             if line.startswith(b"data:"):
                 self._pass_event(line)
-        return self.error is not None
+        return self.error is not None or self.is_broken
 
     def end(self) -> None:
         """The body has passed to its last byte."""
@@ -178,13 +188,15 @@ class Answer:
             return
         if (
             self.first_content_ns is None
+            or not self.model
             or b'"usage"' in line
             or b'"x_groq"' in line
             or b'"error"' in line
             or b'"response.' in line
+            or not line.endswith(b"}")  # No whole JSON: the SDK will raise when it comes to it.
         ):
             self._read_event(line)
-        if self.reported is not None:
+        if self.is_counted:
             return
         self._passed_bytes += len(line)
         if self._kept_bytes < MAX_KEPT_EVENTS:
@@ -195,11 +207,12 @@ class Answer:
         try:
             data = json.loads(line[5:])
         except (ValueError, RecursionError):
-            return  # Noticed by texts(), if no usage follows.
+            self.is_broken = True
+            return
         if not isinstance(data, Mapping):
             return
         self._take(data)
-        if self.reported is not None:
+        if self.is_counted:
             self._kept.clear()
         if self.first_content_ns is None:
             texts = Texts()
@@ -232,7 +245,8 @@ class Answer:
     def _take_usage(self, data: Json, x_groq: Json) -> None:
         """The same usage may come twice, in ``x_groq`` and in ``usage``: the last one stands, nothing is added."""
         for raw in (x_groq.get("usage"), data.get("usage")):
-            if (reported := read_usage(raw, has_output=self._operation != "embedding")) is not None:
+            reported = read_usage(raw, has_output=self._operation != "embedding")
+            if reported is not None and (reported.is_whole or not self.is_counted):
                 self.reported = with_cached_tokens(reported, read_cached_tokens(x_groq.get("usage")))
         for breakdown in (x_groq.get("usage_breakdown"), data.get("usage_breakdown")):
             self.parts = read_parts(breakdown) or self.parts

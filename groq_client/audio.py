@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import BinaryIO, cast
 
+from groq_client.webm import MAGIC, webm_seconds
+
 MILLISECOND = Decimal("0.001")
 LONGEST_SECONDS = Decimal(1_000_000)
 
@@ -38,7 +40,7 @@ def seconds_of(content: bytes | BinaryIO) -> Decimal | None:
 
 def as_seconds(value: object) -> Decimal | None:
     """A duration out of JSON, as a number or as text; ``None`` if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
         seconds = Decimal(str(value))
@@ -52,6 +54,9 @@ def as_seconds(value: object) -> Decimal | None:
 def _measured(file: BinaryIO) -> Decimal | None:
     from tinytag import TinyTag
 
+    file.seek(0)
+    if file.read(len(MAGIC)) == MAGIC:
+        return as_seconds(webm_seconds(file))
     tag = TinyTag.get(file_obj=file, tags=False)
     seconds = tag.duration
     if seconds and tag.bitrate:

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
+from weakref import ReferenceType, ref
 
 import groq
 import httpx
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 Request = TypeVar("Request", bound=Callable[..., Any])
 
-_lease: ContextVar[Lease | None] = ContextVar("groq_client_lease", default=None)
+# A weak reference, because contexts are copied and kept: asyncio keeps the one in which a connection was opened for as
+# long as it is open, and would with it keep an abandoned stream from being noticed.
+_lease: ContextVar[ReferenceType[Lease] | None] = ContextVar("groq_client_lease", default=None)
 
 
 class RecordingOptions(AttributionOptions, total=False):
@@ -99,7 +102,7 @@ def _recorded(request: Request) -> Request:
             return request(self, cast_to, options, **kwargs)
         lease = Lease(recording)
         recording.start()
-        token = _lease.set(lease)
+        token = _lease.set(ref(lease))
         try:
             result = request(self, cast_to, options, **kwargs)
         except BaseException as error:
@@ -122,7 +125,7 @@ def _recorded_async(request: Request) -> Request:
             return await request(self, cast_to, options, **kwargs)
         lease = Lease(recording)
         await recording.start_async()
-        token = _lease.set(lease)
+        token = _lease.set(ref(lease))
         try:
             result = await request(self, cast_to, options, **kwargs)
         except BaseException as error:
@@ -257,7 +260,7 @@ def _begin(
 
 def _sending(request: httpx.Request) -> None:
     """One more HTTP request goes out for the current call. None of our headers goes with it."""
-    lease = _lease.get()
+    lease = _lease_of_this_call()
     if lease is not None:
         lease.recording.call.attempts += 1
     for name, _ in request.headers.raw:
@@ -266,12 +269,17 @@ def _sending(request: httpx.Request) -> None:
 
 
 def _answered(response: httpx.Response) -> None:
-    lease = _lease.get()
+    lease = _lease_of_this_call()
     if lease is not None:
         try:
             lease.is_handed_on = observe(response, lease)
         except Exception:
             note_failure("reading an answer")
+
+
+def _lease_of_this_call() -> Lease | None:
+    reference = _lease.get()
+    return reference() if reference is not None else None
 
 
 def _without(headers: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:

@@ -66,7 +66,8 @@ class Dispatcher:
 
     def flush(self, timeout: float | None = None) -> bool:
         """Waits until everything handed over so far is done; ``False`` if ``timeout`` seconds were not enough."""
-        self.ready()
+        if self._unfinished:
+            self.ready()
         return not wait(list(self._unfinished), timeout).not_done
 
     def close(self, timeout: float) -> bool:
@@ -144,7 +145,7 @@ def _exit() -> None:
         try:
             work()
         except Exception:
-            note_failure("recording at exit")
+            note_failure("recording at the interpreter's exit")
     dispatcher.close(EXIT_SECONDS)
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-from collections.abc import Callable
 
 from groq_client.call import Call, CallRefused, Recorder
 
@@ -53,16 +52,9 @@ def start(recorder: Recorder, call: Call) -> None:
         note_failure("the recorder's start")
 
 
-def finish(recorder: Recorder, call: Call, retry: Callable[[], None]) -> None:
-    """Tells the recorder that ``call`` has ended.
-
-    Ctrl-C or ``sys.exit`` from a signal handler may hit the recorder half-way. They go on, but not before ``retry``
-    was asked to tell it again elsewhere: the request id lets a ledger keep one event.
-    """
+def finish(recorder: Recorder, call: Call) -> None:
+    """Tells the recorder that ``call`` has ended."""
     try:
         recorder.finish(call)
     except Exception:
         note_failure("the recorder's finish")
-    except BaseException:
-        retry()
-        raise

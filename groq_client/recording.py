@@ -8,9 +8,11 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import anyio.to_thread
 import httpx
@@ -20,6 +22,7 @@ from groq_client.answer import Answer
 from groq_client.asked import Asked
 from groq_client.audio import seconds_of
 from groq_client.call import Call, CallRefused, Recorder, Usage
+from groq_client.context import clean
 from groq_client.dispatch import dispatcher, finish_at_exit
 from groq_client.recorder import note_failure
 from groq_client.usage import read_rate_limit
@@ -35,7 +38,7 @@ class Lease:
     When the last holder is gone without having ended the call, nobody will: the call was abandoned.
     """
 
-    __slots__ = ("is_handed_on", "recording")
+    __slots__ = ("__weakref__", "is_handed_on", "recording")
 
     def __init__(self, recording: "Recording") -> None:
         self.recording = recording
@@ -83,7 +86,9 @@ class Recording:
         self._register()
         try:
             if recorder.is_blocking(self._recorder, "start") or self._must_measure_first():
-                await _until(self._start_elsewhere())
+                starting = self._start_elsewhere()
+                await _until(starting)
+                starting.result()
             else:
                 self._start()
         except CallRefused as refusal:
@@ -129,7 +134,7 @@ class Recording:
     def _take_head(self, response: httpx.Response) -> None:
         self.call.http_status = response.status_code
         self.call.rate_limit = read_rate_limit(response.headers)
-        self.call.provider_request_id = response.headers.get("x-request-id", "")[:200]
+        self.call.provider_request_id = clean(response.headers.get("x-request-id", ""))
 
     def see(self, chunk: bytes) -> bool:
         """The next bytes of the body. True if they tell that the call has failed."""
@@ -191,10 +196,23 @@ class Recording:
     def _is_to_be_told_elsewhere(self) -> bool:
         """Whether telling may block: the recorder does, or there are tokens to be counted."""
         return recorder.is_blocking(self._recorder, "finish") or (
-            self.answer is not None and self.answer.reported is None
+            self.answer is not None and not self.answer.is_counted
         )
 
     def _tell(self) -> None:
+        """Completes the call and hands it to the recorder.
+
+        Ctrl-C, or ``sys.exit`` in a signal handler, may come in between. They go on, but not before the call was put
+        where it is told once more: a ledger knows it by its request id.
+        """
+        try:
+            self._complete_safely()
+            recorder.finish(self._recorder, self.call)
+        except BaseException:
+            dispatcher.put(partial(recorder.finish, self._recorder, self.call))
+            raise
+
+    def _complete_safely(self) -> None:
         if self._starting is not None and not self._starting.done():
             # The caller was cancelled while the recorder was asked. The work was queued before this and has a thread.
             self._starting.exception()
@@ -202,12 +220,10 @@ class Recording:
             self._complete()
         except Exception:
             note_failure("reading an answer")
-        finally:
-            if self.answer is not None:
-                self.answer.forget()
-            self._asked = Asked(self.call.operation)
-            self._error = None
-        recorder.finish(self._recorder, self.call, retry=lambda: _retry(self._recorder, self.call))
+        if self.answer is not None:
+            self.answer.forget()
+        self._asked = Asked(self.call.operation)
+        self._error = None
 
     # What is recorded of it
 
@@ -223,9 +239,9 @@ class Recording:
 
     def _complete_answer(self, answer: Answer) -> None:
         call = self.call
-        call.model = (answer.model or call.model_requested)[:200]
-        call.provider_request_id = answer.groq_id[:200] or call.provider_request_id
-        call.service_tier = answer.service_tier[:32]
+        call.model = clean(answer.model) or call.model_requested
+        call.provider_request_id = clean(answer.groq_id) or call.provider_request_id
+        call.service_tier = clean(answer.service_tier)
         if call.stream and answer.first_content_ns is not None:
             call.ttft_ms = max(0, round((answer.first_content_ns - call.started_ns) / NANOSECONDS))
         call.usage = self._usage(answer)
@@ -242,10 +258,10 @@ class Recording:
             call.status, call.error_code = "error", errors.STREAM_ERROR
             private = errors.private_texts(self._asked.body)
             call.error_message = errors.safe_message(answer.stopped, private, self._api_key)
-        elif answer.is_broken:
+        elif answer.is_broken or answer.is_foreign:
             call.status, call.error_code = "error", errors.INVALID_RESPONSE
         elif self._is_abandoned:
-            call.error_code = "" if answer.is_complete or answer.reported is not None else errors.ABANDONED
+            call.error_code = "" if answer.is_complete or answer.is_counted else errors.ABANDONED
         elif answer.is_events and not answer.is_complete:
             call.status, call.error_code = "error", errors.INCOMPLETE
 
@@ -263,6 +279,8 @@ class Recording:
             return Usage(characters=self._asked.characters)
         if self.call.operation in ("transcription", "translation"):
             return self._audio_usage(answer)
+        if answer.is_foreign:
+            return Usage(estimated=True)
         reported = answer.reported
         usage = replace(reported.usage, parts=answer.parts) if reported is not None else Usage(parts=answer.parts)
         read = reported.input_tokens if reported is not None else None
@@ -356,11 +374,21 @@ def observe(response: httpx.Response, lease: Lease) -> bool:
 
 
 async def _until(future: "Future[None]") -> None:
-    """Waits for ``future`` on the event loop at hand; cancelling the waiting does not cancel the work."""
-    if _on_event_loop():
-        await asyncio.shield(asyncio.wrap_future(future))
-    else:  # Trio, which the SDK supports as well.
-        await anyio.to_thread.run_sync(future.result, abandon_on_cancel=True)
+    """Waits for work on the event loop at hand. Cancelling the waiting does not cancel the work."""
+    if not _on_event_loop():
+        with suppress(RuntimeError):  # The loop is gone, and with it whoever would wait.
+            # Trio, which the SDK supports as well.
+            await anyio.to_thread.run_sync(wait, (future,), abandon_on_cancel=True)
+        return
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def tell(_: object) -> None:
+        with suppress(RuntimeError):  # The loop was closed while nobody waited any more.
+            loop.call_soon_threadsafe(done.set)
+
+    future.add_done_callback(tell)
+    await done.wait()
 
 
 def _on_event_loop() -> bool:
@@ -390,15 +418,10 @@ def _estimated_output(answer: Answer, model: str) -> int:
     return round(counted * scale)
 
 
-def _retry(told: Recorder, call: Call) -> None:
-    dispatcher.put(lambda: recorder.finish(told, call, retry=lambda: None))
-
-
 def _end_all() -> None:
     """At the interpreter's exit: whatever is still open ends here."""
     for recording in list(_open):
-        if recording._take(None, is_abandoned=True):
-            recording._tell()
+        recording.end(is_abandoned=True)
 
 
 def _forget_all() -> None:

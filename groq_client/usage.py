@@ -21,6 +21,11 @@ class ReportedUsage:
     usage: Usage
     """Everything else that was reported, the tokens included as far as they were."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Nothing has to be estimated."""
+        return self.input_tokens is not None and self.output_tokens is not None
+
 
 def read_usage(raw: object, *, has_output: bool = True) -> ReportedUsage | None:
     """A ``usage`` object of any Groq endpoint, or ``None`` if it counts nothing.
@@ -35,7 +40,7 @@ def read_usage(raw: object, *, has_output: bool = True) -> ReportedUsage | None:
     usage = Usage(
         input_tokens=read or 0,
         output_tokens=written or 0,
-        total_tokens=total if total is not None else (read or 0) + (written or 0),
+        total_tokens=total if total is not None else min((read or 0) + (written or 0), TOO_MANY - 1),
         cached_tokens=_detail(raw, ("prompt_tokens_details", "input_tokens_details"), "cached_tokens", read),
         reasoning_tokens=_detail(
             raw, ("completion_tokens_details", "output_tokens_details"), "reasoning_tokens", written
