@@ -3,6 +3,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import psycopg
 import pytest
@@ -32,9 +33,9 @@ class Counting:
         self.statements = 0
         execute = psycopg.Cursor.execute
 
-        def counted(cursor: object, *args: object, **kwargs: object) -> object:
+        def counted(cursor: Any, *args: Any, **kwargs: Any) -> Any:
             self.statements += 1
-            return execute(cursor, *args, **kwargs)  # type: ignore[arg-type]
+            return execute(cursor, *args, **kwargs)
 
         monkeypatch.setattr(psycopg.Cursor, "execute", counted)
 

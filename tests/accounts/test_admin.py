@@ -1,0 +1,160 @@
+"""The Django admin: whom it exists for, and how people's roles are guarded there."""
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from accounts.models import Organization, Project, Role, User
+from tests.cast import make_user, signed_in
+
+PAGES = (
+    "/admin/",
+    "/admin/accounts/user/",
+    "/admin/accounts/user/add/",
+    "/admin/accounts/organization/",
+    "/admin/accounts/organization/add/",
+    "/admin/accounts/project/",
+    "/admin/auth/group/",
+    "/admin/pricing/price/",
+    "/admin/pricing/price/add/",
+    "/admin/analytics/usageevent/",
+    "/admin/password_change/",
+)
+
+
+@pytest.fixture
+def root(super_admin: User) -> Client:
+    return signed_in(super_admin)
+
+
+def person_data(person: User, **changes: Any) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "username": person.username,
+        "handle": person.handle,
+        "first_name": "",
+        "last_name": "",
+        "email": "",
+        "organization": person.organization_id or "",
+        "groups": list(person.groups.values_list("pk", flat=True)),
+        "is_active": "on" if person.is_active else "",
+    }
+    return {name: value for name, value in (data | changes).items() if value != ""}
+
+
+def change(client: Client, person: User, **changes: Any) -> Any:
+    return client.post(f"/admin/accounts/user/{person.pk}/change/", person_data(person, **changes))
+
+
+def group(role: Role) -> int:
+    return Group.objects.get(name=role).pk
+
+
+def test_super_admins_get_in(root: Client) -> None:
+    assert {page: root.get(page).status_code for page in PAGES} == dict.fromkeys(PAGES, 200)
+
+
+@pytest.mark.parametrize("who", ["admin", "user", "stranger"])
+def test_for_other_people_it_does_not_exist(request: pytest.FixtureRequest, who: str) -> None:
+    client = signed_in(request.getfixturevalue(who))
+    pages = (*PAGES, "/admin/nonsense/", "/admin/login/")
+    assert {page: client.get(page, follow=True).status_code for page in pages} == dict.fromkeys(pages, 404)
+
+
+def test_staff_is_not_enough(user: User) -> None:
+    user.is_staff = True
+    user.save()
+    assert signed_in(user).get("/admin/").status_code == 404
+
+
+def test_visitors_are_asked_to_sign_in(client: Client, db: None) -> None:
+    response = client.get("/admin/pricing/price/", follow=True)
+    assert response.redirect_chain[-1][0] == "/sign-in/?next=/admin/pricing/price/"
+
+
+def test_nothing_that_the_ledger_points_at_can_be_deleted(root: Client, user: User, acme: Organization) -> None:
+    project = Project.objects.create(organization=acme, slug="web", name="web")
+    for path in (f"user/{user.pk}", f"organization/{acme.pk}", f"project/{project.pk}"):
+        assert root.post(f"/admin/accounts/{path}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_a_super_admin_adds_a_person_with_a_role(root: Client, acme: Organization) -> None:
+    data = {
+        "username": "dora",
+        "usable_password": "true",
+        "password1": "correct horse battery",
+        "password2": "correct horse battery",
+        "organization": acme.pk,
+        "groups": [group(Role.ADMIN)],
+    }
+    root.post("/admin/accounts/user/add/", data)
+    dora = User.objects.get(username="dora")
+    assert (dora.handle, dora.organization, dora.role) == ("dora", acme, Role.ADMIN)
+
+
+def test_a_taken_handle_is_an_error_of_the_form(root: Client, user: User, acme: Organization) -> None:
+    user.username = "ann.smith"
+    user.save()
+    data = {"username": "ann", "usable_password": "false", "organization": acme.pk}
+    response = root.post("/admin/accounts/user/add/", data)
+    assert response.status_code == 200
+    assert not User.objects.filter(username="ann").exists()
+
+
+def test_a_change_of_role_is_made_and_logged(root: Client, super_admin: User, user: User) -> None:
+    assert change(root, user, groups=[group(Role.ADMIN)]).status_code == 302
+    assert User.objects.get(pk=user.pk).role is Role.ADMIN
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id) == (super_admin, str(user.pk))
+
+
+@pytest.mark.parametrize("changes", [{"groups": []}, {"is_active": ""}])
+def test_nobody_takes_away_the_own_role(root: Client, super_admin: User, changes: dict[str, Any]) -> None:
+    make_user("second", Role.SUPER_ADMIN)
+    response = change(root, super_admin, **changes)
+    assert b"You cannot change your own role" in response.content
+    assert User.objects.get(pk=super_admin.pk).role is Role.SUPER_ADMIN
+
+
+def test_own_particulars_can_be_changed(root: Client, super_admin: User) -> None:
+    assert change(root, super_admin, email="root@example.com").status_code == 302
+    assert User.objects.get(pk=super_admin.pk).email == "root@example.com"
+
+
+def test_flags_that_are_not_in_the_form_cannot_be_smuggled_in(root: Client, user: User) -> None:
+    change(root, user, is_superuser="on", is_staff="on")
+    user.refresh_from_db()
+    assert not user.is_superuser
+    assert not user.is_staff
+
+
+def test_a_password_can_be_set_but_not_taken_away(root: Client, super_admin: User) -> None:
+    path = f"/admin/accounts/user/{super_admin.pk}/password/"
+    root.post(path, {"usable_password": "false", "unset-password": "Disable", "password1": "", "password2": ""})
+    assert User.objects.get(pk=super_admin.pk).has_usable_password()
+    new = "a whole new battery"
+    root.post(path, {"password1": new, "password2": new, "set-password": "1"})
+    assert User.objects.get(pk=super_admin.pk).check_password(new)
+
+
+def test_role_groups_keep_their_names_and_other_groups_do_not(root: Client) -> None:
+    response = root.post(f"/admin/auth/group/{group(Role.ADMIN)}/change/", {"name": "Boss", "permissions": []})
+    assert b"keep their names" in response.content
+    root.post("/admin/auth/group/add/", {"name": "Exporters", "permissions": []})
+    assert Group.objects.filter(name="Exporters").exists()
+    assert root.post(f"/admin/auth/group/{group(Role.ADMIN)}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_an_organizations_slug_stays(root: Client, acme: Organization) -> None:
+    data = {"name": "Acme Inc.", "slug": "other", "time_zone": "Europe/Berlin", "show_user_cost": "on"}
+    root.post(f"/admin/accounts/organization/{acme.pk}/change/", data)
+    acme.refresh_from_db()
+    assert (acme.name, acme.slug, acme.time_zone, acme.show_user_cost) == ("Acme Inc.", "acme", "Europe/Berlin", True)
+
+
+def test_an_impossible_time_zone_is_refused(root: Client, acme: Organization) -> None:
+    data = {"name": "Acme", "time_zone": "Mars/Olympus"}
+    response = root.post(f"/admin/accounts/organization/{acme.pk}/change/", data)
+    assert b"is not a time zone" in response.content
