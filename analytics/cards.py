@@ -1,15 +1,24 @@
 """The cards at the top: a total each, and how it differs from the period before."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
 from analytics import figures
-from analytics.reports import Totals
+from analytics.reports import Point, Totals
 
 Tone = Literal["good", "bad", "neutral"]
 Amount = int | float | Decimal | None
+
+SPARK_POINTS = 60
+SPARKS: dict[str, Callable[[Totals], Amount]] = {
+    "Total Tokens": lambda t: t.total_tokens,
+    "Total Cost": lambda t: t.cost_usd,
+    "Messages": lambda t: t.requests,
+    "Avg Latency": lambda t: t.avg_latency_ms,
+    "Error Rate": lambda t: t.error_rate,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class Card:
     change: Change | None = None
     details: tuple[tuple[str, str], ...] = ()
     is_hero: bool = False
+    spark: str = ""
+    """The course of the figure through the range, as points of a line in a box of 100 by 30."""
 
 
 def change(now: Amount, before: Amount, more_is: Tone = "neutral") -> Change | None:
@@ -59,17 +70,23 @@ def _moved(difference: float, text: str, more_is: Tone) -> Change:
     return Change(text, opposite[more_is], "down")
 
 
-def cards(totals: Totals, previous: Totals | None, *, sees_cost: bool) -> list[Card]:
+def cards(totals: Totals, previous: Totals | None, points: Sequence[Point], *, sees_cost: bool) -> list[Card]:
     """The five cards, in their order; the one about money only for those who may see it."""
-    made = [
-        _tokens(totals, previous),
-        _messages(totals, previous),
-        _latency(totals, previous),
-        _errors(totals, previous),
-    ]
-    if sees_cost:
-        made.insert(1, _cost(totals, previous))
-    return made
+    makers = [_tokens, *([_cost] if sees_cost else []), _messages, _latency, _errors]
+    made = (make(totals, previous) for make in makers)
+    return [replace(card, spark=spark(points, SPARKS[card.name])) for card in made]
+
+
+def spark(points: Sequence[Point], amount: Callable[[Totals], Amount]) -> str:
+    """A line through the points, thinned out where they are many; none where there is nothing to draw."""
+    step = max(1, len(points) // SPARK_POINTS)
+    chunks = [points[i : i + step] for i in range(0, len(points), step)]
+    heights = [sum(float(amount(point.totals) or 0) for point in chunk) / len(chunk) for chunk in chunks]
+    top = max(heights, default=0)
+    if len(heights) < 2 or not top:
+        return ""
+    width = 100 / (len(heights) - 1)
+    return " ".join(f"{i * width:.1f},{29 - 28 * height / top:.1f}" for i, height in enumerate(heights))
 
 
 def _compared(
@@ -87,7 +104,7 @@ def _tokens(totals: Totals, previous: Totals | None) -> Card:
     if totals.reasoning_tokens:
         details.append(("Reasoning", figures.compact(totals.reasoning_tokens)))
     if totals.estimated:
-        details.append(("Estimated", f"{figures.percent(totals.estimated / totals.requests)} of messages"))
+        details.append(("Estimated", figures.percent(totals.estimated / totals.requests)))
     return Card(
         "Total Tokens",
         figures.compact(totals.total_tokens),
@@ -101,9 +118,9 @@ def _tokens(totals: Totals, previous: Totals | None) -> Card:
 def _cost(totals: Totals, previous: Totals | None) -> Card:
     priced = totals.requests - totals.unpriced
     cost = totals.cost_usd or Decimal(0)
-    details = [("Per message", figures.money(cost / priced if priced else None))]
+    details = [("Average", figures.money(cost / priced if priced else None))]
     if totals.unpriced:
-        details.append(("Unpriced", f"{figures.compact(totals.unpriced)} messages"))
+        details.append(("Unpriced", figures.compact(totals.unpriced)))
     return Card(
         "Total Cost",
         figures.money(cost),

@@ -45,7 +45,9 @@ class Chart:
     """Among what its reader can choose to see the share of."""
 
 
-def data(points: Sequence[Point], models: Sequence[Row], links: Sequence[str], *, sees_cost: bool) -> dict[str, Any]:
+def data(
+    points: Sequence[Point], models: Sequence[Row], link: Callable[[Row], str], *, sees_cost: bool
+) -> dict[str, Any]:
     """Everything that the charts draw. What may not be seen is not in it."""
     totals = [point.totals for point in points]
     series: dict[str, Any] = {
@@ -59,23 +61,29 @@ def data(points: Sequence[Point], models: Sequence[Row], links: Sequence[str], *
     }
     if sees_cost:
         series["cost"] = [float(t.cost_usd or 0) for t in totals]
-    return {"series": series, "models": _slices(models, links, sees_cost)}
+    return {"series": series, "models": _slices(models, link, sees_cost)}
 
 
-def _slices(models: Sequence[Row], links: Sequence[str], sees_cost: bool) -> list[dict[str, Any]]:
-    """The largest models, and one slice for all others."""
+def _slices(models: Sequence[Row], link: Callable[[Row], str], sees_cost: bool) -> list[dict[str, Any]]:
+    """The models with the largest shares, and one slice for all others."""
+    whole = _parts(models, sees_cost)
+
+    def weight(row: Row) -> float:
+        return sum(part / (whole[measure] or 1) for measure, part in _parts([row], sees_cost).items())
+
+    ordered = sorted(models, key=weight, reverse=True)
     slices = [
-        {"name": row.label, "tone": tone(str(row.value)), "link": link, **_parts([row], sees_cost)}
-        for row, link in zip(models[:SLICES], links, strict=False)
+        {"name": row.label, "tone": tone(str(row.value)), "link": link(row), **_parts([row], sees_cost)}
+        for row in ordered[:SLICES]
     ]
-    if models[SLICES:]:
-        slices.append(
-            {"name": f"{len(models) - SLICES} others", "tone": 0, "link": "", **_parts(models[SLICES:], sees_cost)}
-        )
+    if ordered[SLICES:]:
+        rest = ordered[SLICES:]
+        slices.append({"name": f"{len(rest)} others", "tone": 0, "link": "", **_parts(rest, sees_cost)})
     return slices
 
 
 def _parts(rows: Sequence[Row], sees_cost: bool) -> dict[str, float]:
+    """What the ring can show shares of."""
     parts: dict[str, float] = {
         "tokens": sum(row.totals.total_tokens for row in rows),
         "requests": sum(row.totals.requests for row in rows),

@@ -12,6 +12,7 @@ from django.http import QueryDict
 from accounts.viewer import Viewer
 from analytics import reports
 from analytics.query import Query
+from analytics.reports import Row
 from analytics.selection import Dimension, Grain, Selection
 
 RANGES = {"7d": "Last 7 days", "30d": "Last 30 days", "all": "All time", "custom": "Custom"}
@@ -64,6 +65,8 @@ FACETS = (
     Facet("status", "status", "Status"),
     Facet("organization", "organization_id", "Organization", by_id=True),
 )
+
+MODEL = next(facet for facet in FACETS if facet.name == "model")
 
 
 def facets_of(viewer: Viewer) -> tuple[Facet, ...]:
@@ -176,6 +179,9 @@ class Filters:
         if facet.name == "provider":
             texts = () if texts == (DEFAULT_PROVIDER,) else texts or (ALL,)
         return self.query.without("page").replaced(facet.name, texts)
+
+    def link_to_model(self, row: Row) -> str:
+        return str(self.only(MODEL, (MODEL.text(row.value),)))
 
     def without(self, facet: Facet, text: str) -> Query:
         return self.only(facet, tuple(other for other in self.texts(facet) if other != text))

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.decorators import with_viewer
 from accounts.viewer import Viewer
-from analytics import charts, filters, menus
+from analytics import charts, filters, menus, reports
 from analytics.cards import cards
 from analytics.export import export_csv
 from analytics.filters import FACETS, Filters
@@ -32,7 +32,6 @@ MAX_FILE_NAME = 150
 PAGE = "page"
 RESULTS_ELEMENT = "div#results"
 """How htmx names the part of the page below the filters, which refreshes itself."""
-MODEL = next(facet for facet in FACETS if facet.name == "model")
 
 
 @require_safe
@@ -44,7 +43,10 @@ def analytics(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     try:
         with snapshot():
             asked = filters.read(request.GET, viewer)
-            context = _context(viewer, asked, part)
+            seen = _version(viewer, asked)
+            if request.headers.get("X-Seen") == seen:
+                return HttpResponse(status=204)
+            context = _context(viewer, asked, part) | {"seen": seen}
         response = render(request, f"analytics/{part}.html", context)
     except DatabaseError:
         logger.exception("Analytics could not be loaded.")
@@ -100,6 +102,11 @@ def _part(request: HttpRequest) -> str:
     return "results" if request.headers.get("HX-Target") == RESULTS_ELEMENT else "view"
 
 
+def _version(viewer: Viewer, asked: Filters) -> str:
+    """Another one whenever the same address would show something else: what a page that refreshes itself sends back."""
+    return f"{reports.version(viewer)}.{asked.form.today:%Y%m%d}.{viewer.sees_cost:d}"
+
+
 def _context(viewer: Viewer, asked: Filters, part: str) -> dict[str, Any]:
     report = Report(viewer, asked.selection)
     context = {"viewer": viewer, "filters": asked, **_results(report, asked)}
@@ -114,15 +121,15 @@ def _results(report: Report, asked: Filters) -> dict[str, Any]:
     """Everything below the filters."""
     totals, sees_cost = report.totals(), report.viewer.sees_cost
     previous = report.previous_totals() if asked.has_previous else None
-    context = {"totals": totals, "cards": cards(totals, previous, sees_cost=sees_cost)}
+    points = report.series(asked.grain) if totals.requests else []
+    context = {"totals": totals, "cards": cards(totals, previous, points, sees_cost=sees_cost)}
     if not totals.requests:
         return context
-    points, models = report.series(asked.grain), report.breakdown("model")
-    links = [str(asked.only(MODEL, (MODEL.text(row.value),))) for row in models]
+    models = report.breakdown("model")
     return context | {
         "top_model": _top_model(report, totals),
         "charts": charts.charts(points, models, sees_cost=sees_cost),
-        "chart_data": charts.data(points, models, links, sees_cost=sees_cost),
+        "chart_data": charts.data(points, models, asked.link_to_model, sees_cost=sees_cost),
         "tables": tables(report, asked),
         "grains": menus.grains(asked),
     }

@@ -32,7 +32,7 @@
       margin: { l: 8, r: 8, t: 8, b: 8 },
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("--on-surface") },
       hoverlabel: { bgcolor: colour("--surface-3"), bordercolor: colour("--outline-variant"), font: { color: colour("--on-surface") } },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("--on-surface-variant") } },
+      legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("--on-surface-variant") } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--on-surface-variant"), activecolor: colour("--primary"), orientation: "v" },
       xaxis: { ...axis, showgrid: false, type: "date", nticks: 8 },
       yaxis: { ...axis, rangemode: "tozero", fixedrange: true, nticks: 6 },
@@ -68,7 +68,7 @@
         { x, y: rate, customdata: errors, name: "Error rate", type: "scatter", mode: "lines", yaxis: "y2", line, hovertemplate: "%{y:.1%} (%{customdata:,} failed)" },
       ], layout(revision, {
         showlegend: true,
-        yaxis2: { overlaying: "y", side: "right", rangemode: "tozero", tickformat: ".0%", showgrid: false, fixedrange: true, nticks: 5, minallowed: 0, range: [0, Math.max(0.05, ...rate) * 1.15] },
+        yaxis2: { overlaying: "y", side: "right", rangemode: "tozero", tickformat: ".0%", showgrid: false, fixedrange: true, nticks: 5, minallowed: 0, range: [0, Math.min(1.05, Math.max(0.05, ...rate) * 1.15)] },
       })];
     },
     models({ models }, revision) {
@@ -122,6 +122,7 @@
     const measures = [...document.querySelectorAll("input[name=measure]")];
     if (!measures.some((radio) => radio.value === measure)) measure = measures[0].value;
     for (const radio of measures) radio.checked = radio.value === measure;
+    data.models.sort((one, other) => (other.tone > 0) - (one.tone > 0) || other[measure] - one[measure]);
     document.body.append(probe);
     const revision = document.getElementById("results").getAttribute("hx-get");
     for (const plot of document.querySelectorAll(".plot")) {
