@@ -19,6 +19,8 @@ _STRICT = Context(prec=40, traps=[Inexact, InvalidOperation])
 def to_nano(value: Decimal) -> int:
     """Dollars as nano-dollars. ValueError for what cannot be stored exactly: NaN, infinity, finer parts, too much."""
     try:
+        if not value.is_finite():
+            raise InvalidOperation
         nano = int(value.quantize(NANO, context=_STRICT).scaleb(NANO_DIGITS, context=_STRICT))
     except DecimalException:
         raise ValueError(f"{value} is not a number of dollars with at most {NANO_DIGITS} decimals.") from None

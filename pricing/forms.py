@@ -42,8 +42,9 @@ class PriceVersionForm(forms.ModelForm[Price]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        start = self.fields["effective_from"]
-        start.required, start.initial, start.help_text = False, None, "UTC. Empty: from now on."
+        start = self.fields.get("effective_from")
+        if start:  # the admin shows a version through a form without fields
+            start.required, start.initial, start.help_text = False, None, "UTC. Empty: from now on."
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from axes.models import AccessAttempt
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
@@ -208,15 +209,11 @@ def ask(rf: RequestFactory, user: object, *, path: str = "/things/?a=1", **heade
 
 
 def test_a_visitor_is_asked_to_sign_in_and_comes_back(rf: RequestFactory) -> None:
-    from django.contrib.auth.models import AnonymousUser
-
     response = hello(ask(rf, AnonymousUser()))
     assert response["Location"] == f"{SIGN_IN}?next=/things/%3Fa%3D1"
 
 
 def test_a_fragment_asked_for_by_a_visitor_becomes_a_whole_page(rf: RequestFactory) -> None:
-    from django.contrib.auth.models import AnonymousUser
-
     headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/page/?b=2"}
     response = hello(ask(rf, AnonymousUser(), **headers))
     assert response["HX-Redirect"] == f"{SIGN_IN}?next=/page/%3Fb%3D2"
