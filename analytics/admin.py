@@ -25,14 +25,15 @@ class CappedPaginator(Paginator[UsageEvent]):
 
 
 class ModelFilter(admin.SimpleListFilter):
-    """The models that have a price. To list those of the events would read all events."""
+    """The models that have a price, and the one asked for. To list those of the events would read all events."""
 
     title = "model"
     parameter_name = "model"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        names = Price.objects.order_by("model").values_list("model", flat=True).distinct()
-        return [(name, name) for name in names]
+        asked = request.GET.getlist(self.parameter_name)
+        names = Price.objects.values_list("model", flat=True).distinct()
+        return [(name, name) for name in sorted({*names, *asked})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageEvent]) -> QuerySet[UsageEvent]:
         return queryset.filter(model=self.value()) if self.value() else queryset
@@ -52,7 +53,7 @@ class UsageEventAdmin(admin.ModelAdmin[UsageEvent]):
         "latency_ms",
         "request_id",
     )
-    list_filter = ("day", "status", "organization", ModelFilter)
+    list_filter = ("day", "status", "organization", ("cost_usd", admin.EmptyFieldListFilter), ModelFilter)
     list_select_related = ("organization", "project", "user")
     ordering = ("-id",)
     search_fields = ("request_id",)
