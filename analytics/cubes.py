@@ -53,15 +53,13 @@ CUBES = (
     _cube(2, "model"),
     _cube(3, "project_id"),
     _cube(4, "hour"),
-    _cube(5, "expert_id"),
-    _cube(6, "template_id"),
-    _cube(7, "user_id"),
+    _cube(5, "user_id"),
+    _cube(6, "expert_id"),
+    _cube(7, "template_id"),
     _cube(8, "latency_bucket"),
     _cube(9, "project_id", "model"),
-    _cube(10, "user_id", "model"),
-    _cube(11, "user_id", "project_id"),
-    _cube(12, "expert_id", "template_id"),
-    _cube(13, "model", "latency_bucket"),
+    _cube(10, "model", "latency_bucket"),
+    _cube(11, "user_id", "model"),
 )
 
 

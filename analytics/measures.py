@@ -1,6 +1,6 @@
-"""What is summed up, as Django aggregates over rollups and, giving the same figures, over events."""
+"""What a report sums up of rollup rows, as Django aggregates."""
 
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Max, Min, Q, Sum
 from django.db.models.aggregates import Aggregate
 
 from analytics.models import Status
@@ -16,7 +16,7 @@ SUMMED = (
     "cost_usd",
 )
 
-COST_MEASURES = frozenset({"sum_cost_usd", "sum_unpriced"})
+COST_SUMS = frozenset({"cost_usd", "unpriced"})
 """Absent where the viewer may not see cost."""
 
 PREFIX = "sum_"
@@ -35,17 +35,4 @@ ROLLUP_MEASURES: dict[str, Aggregate] = {
     "sum_latency_ms_max": Max("latency_ms_max"),
     "sum_ttft_ms_sum": Sum("ttft_ms_sum"),
     "sum_ttft_count": Sum("ttft_count"),
-}
-
-EVENT_MEASURES: dict[str, Aggregate] = {
-    "sum_requests": Count("*"),
-    "sum_errors": Count("id", filter=_FAILED),
-    "sum_unpriced": Count("id", filter=Q(cost_usd=None)),
-    "sum_estimated": Count("id", filter=Q(tokens_estimated=True)),
-    **{f"sum_{name}": Sum(name) for name in SUMMED},
-    "sum_latency_ms_sum": Sum("latency_ms"),
-    "sum_latency_ms_min": Min("latency_ms"),
-    "sum_latency_ms_max": Max("latency_ms"),
-    "sum_ttft_ms_sum": Sum("ttft_ms"),
-    "sum_ttft_count": Count("ttft_ms"),
 }

@@ -15,21 +15,26 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Func, IntegerField, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import Organization, Project, User
 from accounts.viewer import Viewer
 from analytics.cubes import BUCKET_BOUNDS_MS, smallest_with
-from analytics.measures import COST_MEASURES, EVENT_MEASURES, PREFIX, ROLLUP_MEASURES
+from analytics.event_sums import Group, Key, Sums, sums_of_events
+from analytics.measures import COST_SUMS, PREFIX, ROLLUP_MEASURES
 from analytics.models import Rollup, UsageEvent
-from analytics.rollup_sql import BUCKET_SQL
 from analytics.selection import Dimension, Grain, Selection
 
 NONE_LABEL = "(none)"
 NULLABLE_IN_EVENTS = {"project_id", "user_id"}
 EXACT_PERCENTILES_UP_TO = 1_000
 """So many requests or fewer: percentiles come from the events and not from the histogram."""
+PAGE_GROUPS: tuple[Group, ...] = (
+    (), ("day",), ("model",), ("project_id",), ("user_id",), ("expert_id",), ("template_id",), ("feature",),
+    ("organization_id",), ("provider",), ("status",),
+)  # fmt: skip
+"""The questions that come together."""
 FEW_EVENTS = 50_000
 """So many events are read quickly, whatever is asked of them."""
 
@@ -120,6 +125,7 @@ class Report:
         self.viewer = viewer
         self.selection = selection
         self._breakdowns: dict[tuple[Dimension, bool], tuple[Row, ...]] = {}
+        self._event_sums: dict[Selection, dict[Group, list[tuple[Key, Sums]]]] = {}
 
     def totals(self) -> Totals:
         return self._totals
@@ -194,25 +200,39 @@ class Report:
     def _sum(self, selection: Selection) -> Totals:
         return next((totals for _, totals in self._grouped(selection, ())), self._as_totals({}))
 
-    def _grouped(self, selection: Selection, group: tuple[str, ...]) -> Iterator[tuple[tuple[Any, ...], Totals]]:
-        """The sums of each group, straight from the best source."""
-        source = _source(self.viewer, selection, group)
-        measures = EVENT_MEASURES if source.model is UsageEvent else ROLLUP_MEASURES
-        if not self.viewer.sees_cost:
-            measures = {name: sql for name, sql in measures.items() if name not in COST_MEASURES}
+    def _grouped(self, selection: Selection, group: Group) -> list[tuple[Key, Totals]]:
+        """The sums of each key of the group: from the smallest cube that can tell, else from the events."""
+        cube = smallest_with(self._needed(selection, group))
+        if cube is None:
+            return self._from_events(selection, group)
+        rows = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & selected(selection, Rollup))
         if not group:
-            yield (), self._as_totals(source.aggregate(**measures))
-            return
-        for row in source.order_by().values(*group).annotate(**measures):
-            key = tuple(_named(name, row.pop(name)) for name in group)
-            yield key, self._as_totals(row)
+            return [((), self._as_totals(_sums(rows.aggregate(**ROLLUP_MEASURES))))]
+        grouped = rows.order_by().values(*group).annotate(**ROLLUP_MEASURES)
+        return [(tuple(row[name] for name in group), self._as_totals(_sums(row))) for row in grouped]
+
+    def _from_events(self, selection: Selection, group: Group) -> list[tuple[Key, Totals]]:
+        """What a page asks for of one selection comes from one pass over its events."""
+        known = self._event_sums.setdefault(selection, {})
+        if group not in known:
+            groups = {group}
+            if selection is self.selection:
+                groups |= {other for other in PAGE_GROUPS if smallest_with(self._needed(selection, other)) is None}
+            events = UsageEvent.objects.filter(visible(self.viewer) & selected(selection, UsageEvent))
+            known |= sums_of_events(events, sorted(groups - known.keys()))
+        return [(key, self._as_totals(sums)) for key, sums in known[group]]
+
+    def _needed(self, selection: Selection, group: Group) -> frozenset[str]:
+        """The dimensions that a cube has to have: of the groups, the filters and the viewer's scope."""
+        scope = {"user_id"} if self.viewer.user_ids is not None else set()
+        return frozenset({*group, *selection.chosen} | scope)
 
     def _as_totals(self, sums: Mapping[str, Any]) -> Totals:
         """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
-        said = {name.removeprefix(PREFIX): value for name, value in sums.items() if value is not None}
-        if self.viewer.sees_cost:
-            said.setdefault("cost_usd", Decimal(0))
-        return Totals(**said)
+        said = {name: value for name, value in sums.items() if value is not None}
+        if not self.viewer.sees_cost:
+            return Totals(**{name: value for name, value in said.items() if name not in COST_SUMS})
+        return Totals(**({"cost_usd": Decimal(0)} | said))
 
 
 def visible(viewer: Viewer) -> Q:
@@ -236,26 +256,9 @@ def selected(selection: Selection, model: type[UsageEvent] | type[Rollup]) -> Q:
     return condition
 
 
-def _source(viewer: Viewer, selection: Selection, group: tuple[str, ...]) -> "QuerySet[UsageEvent] | QuerySet[Rollup]":
-    """The rows to sum up: of the smallest cube that has the dimensions of the scope, the filters and the groups."""
-    needed = {*group, *selection.chosen} | ({"user_id"} if viewer.user_ids is not None else set())
-    cube = smallest_with(frozenset(needed))
-    if cube is None:
-        events = UsageEvent.objects.filter(visible(viewer) & selected(selection, UsageEvent))
-        return events.annotate(latency_bucket=LatencyBucket("latency_ms")) if "latency_bucket" in group else events
-    return Rollup.objects.filter(Q(cube=cube.number) & visible(viewer) & selected(selection, Rollup))
-
-
-class LatencyBucket(Func):
-    """The bucket of a latency, as the writer computes it."""
-
-    template = BUCKET_SQL.replace("latency_ms", "%(expressions)s")
-    output_field = IntegerField()
-
-
-def _named(dimension: str, value: Any) -> Any:
-    """A group's value; "no project" and "no user" are 0, as in the rollups."""
-    return 0 if value is None else value
+def _sums(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The sums among the columns of an aggregated row."""
+    return {name.removeprefix(PREFIX): value for name, value in row.items() if name.startswith(PREFIX)}
 
 
 def _labels(dimension: Dimension, values: Sequence[Any]) -> dict[Any, str]:

@@ -25,6 +25,9 @@ class Selection:
     last_day: date
     chosen: Mapping[Dimension, tuple[str | int, ...]] = field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash((self.first_day, self.last_day, frozenset(self.chosen.items())))
+
     @property
     def days(self) -> int:
         return (self.last_day - self.first_day).days + 1

@@ -1,0 +1,155 @@
+"""Synthetic events, made inside PostgreSQL: 90 days, 50 organizations (Zipf, the largest has 22 %), up to 200 people
+and 20 projects each, 12 models, 30 experts, 60 templates, working hours, 3 % errors.
+
+The events come from one INSERT a day, and their sums from the statement that the writer uses.
+"""
+
+import math
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from django.db import connection
+
+from accounts.models import Organization, Project, User
+from analytics.rollup_sql import add_to_rollups
+from pricing.models import Price
+
+DAYS = 90
+ORGANIZATIONS = 50
+PEOPLE = 200
+PROJECTS = 20
+MODELS = (
+    "openai/gpt-oss-120b", "openai/gpt-oss-20b", "qwen/qwen3.8-27b", "llama-3.3-70b-versatile", "llama-3.1-8b-instant",
+    "meta-llama/llama-4-scout-17b-16e-instruct", "meta-llama/llama-4-maverick-17b-128e-instruct",
+    "moonshotai/kimi-k2-instruct-0905", "qwen/qwen3-32b", "openai/gpt-oss-safeguard-20b", "groq/compound", "gemma2-9b-it",
+)  # fmt: skip
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "America/Los_Angeles", "UTC")
+HOUR_WEIGHTS = (1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 19, 18, 15, 17, 19, 19, 17, 13, 9, 6, 4, 3, 2, 1)
+
+
+def people_and_prices() -> None:
+    """The names that the events point at. Does nothing the second time."""
+    if Price.objects.filter(model=MODELS[0]).exists():
+        return
+    for n in range(ORGANIZATIONS):
+        zone = ZONES[n % len(ZONES)]
+        organization = Organization.objects.create(slug=f"org-{n:02}", name=f"Organization {n:02}", time_zone=zone)
+        Project.objects.bulk_create(
+            Project(organization=organization, slug=f"p{i}", name=f"Project {i}") for i in range(PROJECTS)
+        )
+        User.objects.bulk_create(
+            User(organization=organization, username=f"o{n}u{i}", handle=f"u{i}", is_active=i == 0)
+            for i in range(PEOPLE)
+        )
+    early = datetime(2024, 1, 1, tzinfo=UTC)
+    for model in MODELS[:-1]:  # one model has no price
+        Price.objects.create(
+            model=model,
+            input_usd_per_1k_tokens=Decimal("0.00015"),
+            output_usd_per_1k_tokens=Decimal("0.0006"),
+            effective_from=early,
+        )
+
+
+def events(total: int, last_day: date) -> None:
+    """Replace the ledger by ``total`` events that end on ``last_day``."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE analytics_usageevent, analytics_rollup")
+        cursor.execute("SET statement_timeout = 0")
+        cursor.execute("SET synchronous_commit = off")
+        cursor.execute("SET work_mem = '256MB'")
+        cursor.execute("SELECT setseed(0.42)")
+        _make_tables_of_choice(cursor)
+        weights = [_weight(last_day - timedelta(days=DAYS - 1 - n), n) for n in range(DAYS)]
+        made = 0
+        for n, weight in enumerate(weights):
+            day = last_day - timedelta(days=DAYS - 1 - n)
+            upto = total if n == DAYS - 1 else made + round(total * weight / sum(weights))
+            cursor.execute("SELECT coalesce(max(id), 0) FROM analytics_usageevent")
+            (newest_id,) = cursor.fetchone()
+            cursor.execute(INSERT_DAY, {"day": day, "events": upto - made, "first": made})
+            cursor.execute(add_to_rollups(NEW_EVENTS), {"newest_id": newest_id})
+            made = upto
+        cursor.execute("RESET ALL")
+        cursor.execute("VACUUM ANALYZE analytics_usageevent")
+        cursor.execute("VACUUM ANALYZE analytics_rollup")
+        cursor.execute("CHECKPOINT")
+
+
+def _weight(day: date, n: int) -> float:
+    """Growth over the range, and quiet weekends."""
+    return (0.5 + n / DAYS) * (0.25 if day.weekday() >= 5 else 1.0)
+
+
+def _make_tables_of_choice(cursor: object) -> None:
+    """Temporary tables that turn a random number into an organization, a person, a project …"""
+    shares = [1 / (n + 1) for n in range(ORGANIZATIONS)]
+    execute = cursor.execute  # type: ignore[attr-defined]
+    execute("DROP TABLE IF EXISTS pick_org, pick_user, pick_project")
+    execute("CREATE TEMP TABLE pick_org (n int PRIMARY KEY, id bigint, zone text, users int)")
+    execute("CREATE TEMP TABLE pick_user (org bigint, n int, id bigint, PRIMARY KEY (org, n))")
+    execute("CREATE TEMP TABLE pick_project (org bigint, n int, id bigint, PRIMARY KEY (org, n))")
+    execute(
+        "INSERT INTO pick_org SELECT row_number() OVER (ORDER BY slug) - 1, id, time_zone,"
+        " greatest(5, (200 / row_number() OVER (ORDER BY slug))::int)"
+        " FROM accounts_organization WHERE slug LIKE 'org-__'"
+    )
+    execute(
+        "INSERT INTO pick_user SELECT organization_id, substr(handle, 2)::int, id FROM accounts_user"
+        " WHERE handle ~ '^u[0-9]+$'"
+    )
+    execute(
+        "INSERT INTO pick_project SELECT organization_id, substr(slug, 2)::int, id FROM accounts_project"
+        " WHERE slug ~ '^p[0-9]+$'"
+    )
+    total, running, bounds = sum(shares), 0.0, []
+    for share in shares:
+        running += share / total
+        bounds.append(running)
+    execute("SELECT set_config('bench.orgs', %s, false)", ["{" + ",".join(map(str, bounds[:-1])) + "}"])
+    hours, running = [], 0.0
+    for weight in HOUR_WEIGHTS:
+        running += weight / math.fsum(HOUR_WEIGHTS)
+        hours.append(running)
+    execute("SELECT set_config('bench.hours', %s, false)", ["{" + ",".join(map(str, hours[:-1])) + "}"])
+    execute("SELECT set_config('bench.models', %s, false)", ["{" + ",".join(MODELS) + "}"])
+
+
+INSERT_DAY = """
+INSERT INTO analytics_usageevent (
+    organization_id, request_id, timestamp, day, hour, provider, model, model_requested, operation, feature,
+    project_id, user_id, expert_id, template_id, session_id, provider_request_id, status, error_code, error_message,
+    http_status, attempts, stream, input_tokens, output_tokens, total_tokens, cached_tokens, reasoning_tokens,
+    audio_seconds, characters, tokens_estimated, latency_ms, ttft_ms, queue_ms, prompt_ms, completion_ms,
+    cost_usd, price_id, service_tier, limit_requests, remaining_requests, limit_tokens, remaining_tokens, metadata)
+SELECT org.id, request_id, at, (at AT TIME ZONE org.zone)::date, extract(hour FROM at AT TIME ZONE org.zone),
+       'groq', model, model, 'chat', feature, project.id, person.id, expert, template, 'session-' || session,
+       'req_' || request_id, CASE WHEN failed THEN 'error' ELSE 'success' END,
+       CASE WHEN failed THEN 'rate_limit_exceeded' ELSE '' END, CASE WHEN failed THEN 'Rate limit reached' ELSE '' END,
+       CASE WHEN failed THEN 429 ELSE 200 END, 1, session %% 2 = 0, input, output, input + output, input / 4, 0,
+       0, 0, false, latency, CASE WHEN failed THEN NULL ELSE latency / 5 END, 1.5, latency / 6, latency / 2,
+       CASE WHEN model = 'gemma2-9b-it' THEN NULL ELSE input * 150 + output * 600 END,
+       1, 'on_demand', 14400, 14370, 250000, 249000, '{}'
+FROM (
+    SELECT (%(first)s + g) AS number,
+           lpad(to_hex(%(first)s + g), 32, '0') AS request_id,
+           %(day)s::date::timestamp AT TIME ZONE 'UTC'
+               + make_interval(hours => width_bucket(random(), current_setting('bench.hours')::float8[]),
+                               secs => random() * 3600) AS at,
+           width_bucket(random(), current_setting('bench.orgs')::float8[]) AS org_n,
+           power(random(), 1.6) AS user_r, power(random(), 1.5) AS project_r,
+           (current_setting('bench.models')::text[])[1 + floor(12 * power(random(), 1.8))::int] AS model,
+           (ARRAY['chat', 'rag', 'tools', 'playground'])[1 + floor(random() * 4)::int] AS feature,
+           'expert-' || floor(random() * 30) AS expert, 'template-' || floor(random() * 60) AS template,
+           floor(random() * 1e6)::int AS session, random() < 0.03 AS failed,
+           floor(50 + 4000 * power(random(), 3))::int AS input, floor(10 + 900 * power(random(), 2))::int AS output,
+           floor(exp(5.0 + 2.8 * random()))::int AS latency
+    FROM generate_series(1, %(events)s) AS g
+) AS made
+JOIN pick_org AS org ON org.n = org_n
+JOIN pick_user AS person ON person.org = org.id AND person.n = floor(org.users * user_r)::int
+JOIN pick_project AS project ON project.org = org.id AND project.n = floor(20 * project_r)::int
+ORDER BY at
+"""
+
+NEW_EVENTS = "(SELECT * FROM analytics_usageevent WHERE id > %(newest_id)s) AS fresh"
