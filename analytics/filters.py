@@ -243,5 +243,7 @@ def _canonical(query: QueryDict, form: RangeForm, selection: Selection, grain: s
         if facet.name == "provider":
             texts = () if texts == (DEFAULT_PROVIDER,) else texts or (ALL,)
         pairs += [(facet.name, text) for text in texts]
-    pairs += [(key, value) for key in ("sort", "page") for value in query.getlist(key) if value]
+    sorts = [value for value in query.getlist("sort") if viewer.sees_cost or not value.endswith("cost_usd")]
+    pairs += [("sort", value) for value in sorts if value]
+    pairs += [("page", value) for value in query.getlist("page") if value]
     return Query(tuple(dict.fromkeys(pairs)))

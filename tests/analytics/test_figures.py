@@ -1,0 +1,117 @@
+"""Numbers as people read them."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics import figures
+from analytics.cards import change, change_in_points, spark
+from analytics.charts import tone
+from analytics.reports import Point, Totals
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0", "$0.00"),
+        ("1234.561", "$1,234.56"),
+        ("1", "$1.00"),
+        ("0.5", "$0.50"),
+        ("0.0123456", "$0.01235"),
+        ("0.001234", "$0.001234"),
+        ("0.000000001", "$0.000000001"),
+        ("0.999999", "$1.00"),
+    ],
+)
+def test_money(value: str, text: str) -> None:
+    assert figures.money(Decimal(value)) == text
+
+
+@given(st.integers(min_value=1, max_value=10**18))
+def test_money_that_exists_is_never_shown_as_none(nano: int) -> None:
+    assert any(digit in "123456789" for digit in figures.money(Decimal(nano).scaleb(-9)))
+
+
+def test_exact_money_has_every_digit() -> None:
+    assert figures.exact_money(Decimal("1234.567890123")) == "$1,234.567890123"
+    assert figures.exact_money(Decimal("0.10")) == "$0.10"
+    assert figures.exact_money(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (9_999, "9,999"), (10_000, "10.0K"), (999_499, "999K"), (999_600, "1.00M"), (12_345_678, "12.3M"),
+        (3 * 10**9, "3.00B"), (5 * 10**15, "5,000T"),
+    ],
+)  # fmt: skip
+def test_compact(value: int, text: str) -> None:
+    assert figures.compact(value) == text
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (None, "–"), (0, "0 ms"), (0.2, "<1 ms"), (412.4, "412 ms"), (999.7, "1.00 s"), (12_340, "12.3 s"),
+        (119_000, "119 s"), (125_000, "2 m 5 s"),
+    ],
+)  # fmt: skip
+def test_duration(milliseconds: float | None, text: str) -> None:
+    assert figures.duration(milliseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(None, "–"), (0, "0%"), (0.0004, "<0.1%"), (0.0312, "3.1%"), (0.5, "50%"), (0.99999, ">99.9%"), (1, "100%")],
+)
+def test_percent(share: float | None, text: str) -> None:
+    assert figures.percent(share) == text
+
+
+def test_days_say_nothing_twice() -> None:
+    assert figures.days(date(2026, 11, 2), date(2026, 11, 2)) == "2 Nov 2026"
+    assert figures.days(date(2026, 11, 2), date(2026, 11, 9)) == "2 – 9 Nov 2026"
+    assert figures.days(date(2026, 10, 24), date(2026, 11, 22)) == "24 Oct – 22 Nov 2026"
+    assert figures.days(date(2025, 12, 30), date(2026, 1, 5)) == "30 Dec 2025 – 5 Jan 2026"
+
+
+def test_a_change_says_whether_it_is_good() -> None:
+    dearer, faster = change(Decimal(3), Decimal(2), "bad"), change(100.0, 200.0, "bad")
+    assert dearer
+    assert (dearer.text, dearer.tone, dearer.direction) == ("50%", "bad", "up")
+    assert faster
+    assert (faster.text, faster.tone, faster.direction) == ("50%", "good", "down")
+
+
+def test_a_change_from_nothing_is_new_and_from_nothing_to_nothing_is_none() -> None:
+    fresh = change(5, 0, "good")
+    assert fresh
+    assert fresh.text == "new"
+    assert change(0, 0) is None
+    assert change(None, 3) is None
+
+
+def test_a_rate_changes_in_percentage_points() -> None:
+    worse = change_in_points(0.031, 0.02, "bad")
+    assert worse
+    assert (worse.text, worse.tone) == ("1.1 pp", "bad")
+    same = change_in_points(0.02, 0.02, "bad")
+    assert same
+    assert (same.text, same.tone) == ("no change", "neutral")
+
+
+def test_a_spark_fits_its_box_however_long_the_range() -> None:
+    points = [Point(date(2026, 1, 1), None, Totals(requests=n)) for n in range(3_660)]
+    pairs = [pair.split(",") for pair in spark(points, lambda t: t.requests).split()]
+    assert len(pairs) <= 70
+    assert all(0 <= float(x) <= 100 and 0 <= float(y) <= 30 for x, y in pairs)
+    assert spark(points[:1], lambda t: t.requests) == ""
+
+
+def test_a_models_colour_never_changes() -> None:
+    assert tone("openai/gpt-oss-120b") == 1
+    assert tone("somebody/something-new") == tone("somebody/something-new")
+    assert all(1 <= tone(f"model-{n}") <= 16 for n in range(100))

@@ -1,0 +1,496 @@
+"""The Analytics and Pricing tabs, as HTML: filters, cards, tables, roles, export, failures."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import OperationalError, connections
+from django.http import HttpResponse
+from django.test import AsyncClient, Client
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import Organization, Project, User
+from analytics import reports
+from analytics.recording import record
+from analytics.reports import Report
+from pricing.models import Price
+from tests.analytics.calls import call, failed, usage
+from tests.cast import signed_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime.now(UTC)
+EARLIER = NOW - timedelta(days=3)
+PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "div#view"}
+REFRESH = PARTIAL | {"HX-Target": "div#results", "HX-Source": "div#results"}
+CARDS = ["Total Tokens", "Total Cost", "Messages", "Avg Latency", "Error Rate"]
+
+
+@pytest.fixture
+def ledger(acme: Organization, globex: Organization, user: User, colleague: User, outsider: User) -> None:
+    """Five calls of Acme and one of Globex within three days, and one of Acme a month earlier; one has no price."""
+    Price.objects.create(
+        model="priced/a", input_usd_per_1k_tokens=Decimal(1), output_usd_per_1k_tokens=Decimal(2),
+        effective_from=NOW - timedelta(days=400), source_note="a test",
+    )  # fmt: skip
+    acme_call: dict[str, Any] = {"organization": "acme", "at": EARLIER, "model": "priced/a"}
+    record(
+        [
+            call(**acme_call, user="ann", project="rag", expert_id="lawyer", usage=usage(1000, 500)),
+            call(**acme_call, user="ann", project="chat", template_id="t1", latency_ms=2_250),
+            call(**acme_call, user="ben", project="rag"),
+            call(**acme_call | {"model": "unpriced/b"}, user="ben", usage=usage(40_000, 2_000, cached_tokens=10_000)),
+            failed(organization="acme", at=EARLIER, model_requested="priced/a", user="ben"),
+            call(**acme_call | {"organization": "globex"}, user="eve", project="secret-project"),
+            call(**acme_call | {"at": NOW - timedelta(days=40)}, user="ann"),
+        ]
+    )
+
+
+def page(client: Client, query: str = "", **headers: str) -> str:
+    response = client.get(f"/{query}", headers=headers)
+    assert response.status_code == 200, response.content
+    return response.content.decode()
+
+
+def cards(html: str) -> dict[str, str]:
+    """Name and value of each card, in order."""
+    found = re.findall(r"<h2>([^<]+)</h2>\s*<p class=\"value[^>]*>(?:<span[^>]*></span>)?([^<]+)<", html)
+    return dict(found)
+
+
+def chart_data(html: str) -> Any:
+    found = re.search(r'<script id="chart-data" type="application/json">(.*?)</script>', html, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def lines(html: str, table: str) -> dict[str, list[str]]:
+    """Rows of a table: the name, and the text of its cells."""
+    body = re.search(rf'table-{table}-title">.*?<tbody>(.*?)</tbody>', html, re.DOTALL)
+    assert body, f"no table by {table}"
+    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+    return {_text(row.split("</a>")[0]): [_text(c) for c in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in rows}
+
+
+def _text(html: str) -> str:
+    return re.sub(r"<[^>]*>", "", html).strip()
+
+
+def links(html: str) -> list[str]:
+    return [link.replace("&amp;", "&") for link in re.findall(r'href="(\?[^"]*)"', html)]
+
+
+# What everybody sees
+
+
+def test_a_visitor_signs_in_first(client: Client) -> None:
+    assert client.get("/")["Location"] == "/sign-in/?next=/"
+
+
+def test_somebody_without_a_role_gets_a_friendly_page(stranger: User) -> None:
+    assert "Nothing to see yet" in page(signed_in(stranger))
+
+
+def test_the_cards_in_their_order(ledger: None, super_admin: User) -> None:
+    html = page(signed_in(super_admin))
+    assert list(cards(html)) == [*CARDS, "Top Model"]
+    assert cards(html)["Messages"] == "6"
+    assert cards(html)["Total Tokens"] == "43.9K"
+    assert cards(html)["Total Cost"] == "$2.42"
+    assert cards(html)["Error Rate"] == "16.7%"
+    assert cards(html)["Top Model"] == "priced/a"
+
+
+def test_tabs(ledger: None, admin: User) -> None:
+    html = page(signed_in(admin))
+    nav = re.search(r"<nav class=\"tabs\".*?</nav>", html, re.DOTALL)
+    assert nav
+    assert re.findall(r">([^<\s][^<]*)</a>", nav[0]) == ["Analytics", "Pricing"]
+
+
+def test_changes_against_the_period_before(ledger: None, admin: User) -> None:
+    html = page(signed_in(admin))
+    assert "vs previous 30 days" in html  # the call of 40 days ago is in it
+    assert "400%" in html  # five messages after one
+    assert "vs previous" not in page(signed_in(admin), "?range=all")
+
+
+def test_charts_have_a_point_for_every_day_and_words_for_those_who_cannot_see(ledger: None, admin: User) -> None:
+    html = page(signed_in(admin))
+    series = chart_data(html)["series"]
+    assert len(series["x"]) == 30
+    assert sum(series["requests"]) == 5
+    assert sum(series["input"]) + sum(series["cached"]) == 1000 + 100 + 100 + 40_000
+    assert sum(series["cached"]) == 10_000
+    assert "5 requests from" in html
+
+
+def test_grain_by_hand_and_its_limit(ledger: None, admin: User) -> None:
+    client = signed_in(admin)
+    assert len(chart_data(page(client, "?range=7d&grain=hour"))["series"]["x"]) == 7 * 24
+    html = page(client, "?range=all&grain=hour")
+    assert "Hours are shown for up to 31 days" in html
+    assert all("T" not in x for x in chart_data(html)["series"]["x"])
+
+
+def test_unpriced_usage_is_a_banner(ledger: None, admin: User) -> None:
+    html = page(signed_in(admin))
+    assert "1 message without a price." in html
+    assert lines(html, "model")["unpriced/b"][2] == "Unpriced"
+    assert "without a price" not in page(signed_in(admin), "?model=priced%2Fa")
+
+
+def test_without_usage_the_page_says_so(admin: User) -> None:
+    html = page(signed_in(admin))
+    assert "No usage recorded for this range." in html
+    assert "chart-data" not in html
+    assert cards(html)["Total Tokens"] == "0"
+
+
+# Filters
+
+
+def test_every_filter_acts_on_cards_charts_and_tables(ledger: None, admin: User) -> None:
+    client, rag = signed_in(admin), Project.objects.get(slug="rag").pk
+    for query, messages in {
+        "?model=priced/a": 4, "?model=unpriced/b": 1, f"?project={rag}": 2, "?expert=lawyer": 1, "?template=t1": 1,
+        "?status=error": 1, "?status=success&status=error": 5, f"?project={rag}&expert=(none)": 1,
+        "?provider=other": 0, "?provider=all": 5, "?provider=": 5, "?range=all": 6, "?model=a&model=priced/a": 4,
+    }.items():  # fmt: skip
+        html = page(client, query)
+        assert cards(html)["Messages"] == str(messages), query
+        if messages:
+            assert sum(chart_data(html)["series"]["requests"]) == messages, query
+            assert sum(int(row[0]) for row in lines(html, "model").values()) == messages, query
+
+
+def test_filters_are_chips_that_remove_themselves(ledger: None, admin: User) -> None:
+    html = page(signed_in(admin), "?model=priced/a&model=unpriced/b&range=7d")
+    assert "?range=7d&model=unpriced%2Fb" in links(html)
+    assert "?range=7d&model=priced%2Fa" in links(html)
+    assert "?range=7d&model=priced%2Fa&model=unpriced%2Fb&provider=all" in links(html)  # without the default
+
+
+def test_a_name_in_a_table_leads_to_its_rows(ledger: None, admin: User) -> None:
+    html = page(signed_in(admin), "?range=all")
+    assert "?range=all&model=priced%2Fa" in links(html)
+
+
+def test_values_that_nobody_has_select_nothing(ledger: None, admin: User) -> None:
+    for query in ("?project=abc", "?project=-1", "?user=99999999999999999999999", "?model=nope", "?project=²"):
+        assert cards(page(signed_in(admin), query))["Messages"] == "0", query
+
+
+def test_nothing_in_an_address_is_an_error(ledger: None, admin: User) -> None:
+    for query in (
+        "?range=forever", "?grain=second", "?sort=model:-nothing", "?sort=x", "?page=model:99", "?page=model:x",
+        "?page=model:-1", "?status=%27%22", "?a=b", "?range=all&from=garbage", "?sort=model:" + "9" * 500,
+    ):  # fmt: skip
+        assert "Total Tokens" in page(signed_in(admin), query)
+
+
+@pytest.mark.parametrize("query", ["?model=a%00b", "?x%00=1", "?from=%00"])
+def test_text_that_no_database_can_hold_is_refused(admin: User, query: str) -> None:
+    assert signed_in(admin).get(f"/{query}").status_code == 400
+    assert signed_in(admin).get(f"/export.csv{query}").status_code in (400, 403)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("from=yesterday&to=2026-01-01", "year-month-day"),
+        ("from=0001-01-01&to=2026-01-01", "Choose a date from"),
+        ("from=9999-12-31", "Choose a date from"),
+        ("from=2026-03-02&to=2026-03-01", "The range ends before it begins"),
+        ("from=2005-01-01&to=2026-03-01", "Choose at most ten years"),
+    ],
+)
+def test_a_bad_range_is_explained_at_its_field(ledger: None, super_admin: User, query: str, reason: str) -> None:
+    client = signed_in(super_admin)
+    html = page(client, f"?range=custom&{query}")
+    assert reason in html
+    assert 'aria-invalid="true"' in html
+    assert cards(html)["Messages"] == "6"  # of the default range
+    assert len(chart_data(html)["series"]["x"]) == 30
+    response = client.get(f"/export.csv?range=custom&{query}")
+    assert response.status_code == 400
+    assert reason in response.content.decode()
+
+
+def test_a_range_may_be_open_at_either_end(ledger: None, admin: User) -> None:
+    client, day = signed_in(admin), reports.today(_viewer(admin))
+    assert cards(page(client, f"?to={day}"))["Messages"] == "6"
+    assert cards(page(client, f"?from={day - timedelta(days=5)}"))["Messages"] == "5"
+    assert cards(page(client, "?to=2001-01-01"))["Messages"] == "0"
+
+
+def _viewer(person: User) -> Any:
+    from accounts.viewer import Viewer
+
+    return Viewer.of(person)
+
+
+# Tables
+
+
+def test_tables_sort_by_their_headers(ledger: None, admin: User) -> None:
+    client = signed_in(admin)
+    assert list(lines(page(client), "model")) == ["priced/a", "unpriced/b"]
+    assert list(lines(page(client, "?sort=model:-total_tokens"), "model")) == ["unpriced/b", "priced/a"]
+    assert list(lines(page(client, "?sort=model:-name"), "model")) == ["unpriced/b", "priced/a"]
+    html = page(client, "?sort=model:-total_tokens")
+    assert 'aria-sort="descending"' in html
+    assert "?sort=model%3Atotal_tokens" in links(html)  # the same column again turns it round
+
+
+def test_a_table_has_pages(acme: Organization, admin: User) -> None:
+    record(call(f"m{number:02}", organization="acme", at=EARLIER) for number in range(23))
+    client = signed_in(admin)
+    first = page(client)
+    assert len(lines(first, "model")) == 10
+    assert "1–10 of 23" in first
+    assert "?page=model%3A2" in links(first)
+    last = page(client, "?page=model:3")
+    assert list(lines(last, "model")) == ["m20", "m21", "m22"]
+    assert "21–23 of 23" in last
+
+
+# Roles
+
+
+def test_each_role_sees_its_share(ledger: None, super_admin: User, admin: User, user: User, outsider: User) -> None:
+    for person, messages in ((super_admin, 6), (admin, 5), (user, 2), (outsider, 1)):
+        assert cards(page(signed_in(person)))["Messages"] == str(messages), person
+
+
+def test_another_organization_leaves_no_trace(ledger: None, admin: User) -> None:
+    globex = Organization.objects.get(slug="globex").pk
+    for query in ("", "?range=all", f"?organization={globex}", "?sort=project:name"):
+        html = page(signed_in(admin), query)
+        assert "secret-project" not in html
+        assert "Globex" not in html
+        assert cards(html)["Messages"] in ("5", "6")  # the parameter is not his to give
+
+
+def test_asking_for_somebody_elses_rows_selects_nothing(ledger: None, user: User, admin: User) -> None:
+    secret = Project.objects.get(slug="secret-project").pk
+    html = page(signed_in(admin), f"?project={secret}")
+    assert "secret-project" not in html
+    assert cards(html)["Messages"] == "0"
+    ben = User.objects.get(username="ben").pk
+    assert cards(page(signed_in(user), f"?user={ben}"))["Messages"] == "2"  # a User has no choice of users
+
+
+def test_a_hidden_cost_is_nowhere(ledger: None, user: User) -> None:
+    client = signed_in(user)
+    for query, headers in (("", {}), ("?sort=model:-cost_usd", {}), ("?range=all", PARTIAL), ("?range=7d", REFRESH)):
+        html = page(client, query, **headers)
+        for word in ("cost", "pricing", "without a price", "$", "usd"):
+            assert word not in html.lower(), (word, query)
+    assert list(cards(page(client))) == [name for name in [*CARDS, "Top Model"] if name != "Total Cost"]
+    assert client.get("/pricing/").status_code == 403
+
+
+def test_sorting_by_a_hidden_cost_is_no_oracle(ledger: None, user: User) -> None:
+    client = signed_in(user)
+    orders = {tuple(lines(page(client, f"?sort=project:{sort}"), "project")) for sort in ("-cost_usd", "cost_usd", "")}
+    assert len(orders) == 1
+
+
+def test_with_the_organizations_leave_a_user_sees_own_costs(ledger: None, acme: Organization, user: User) -> None:
+    acme.show_user_cost = True
+    acme.save()
+    html = page(signed_in(User.objects.get(pk=user.pk)))
+    assert cards(html)["Total Cost"] == "$2.14"
+    assert "cost" in chart_data(html)["series"]
+
+
+def test_names_from_outside_are_only_text(acme: Organization, admin: User) -> None:
+    evil = '"><script>alert(1)</script>'
+    record([call(evil, organization="acme", at=EARLIER, project=evil, expert_id=evil)])
+    html = page(signed_in(admin), "?expert=" + "%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+    assert "<script>alert" not in html
+    assert chart_data(html)["models"][0]["name"] == evil
+
+
+# Fragments
+
+
+def test_the_fragment_is_part_of_the_page(ledger: None, admin: User) -> None:
+    client = signed_in(admin)
+    whole, view, results = page(client), page(client, **PARTIAL), page(client, **PARTIAL | {"HX-Target": "div#results"})
+    assert "<html" in whole
+    assert "<html" not in view
+    assert 'id="filters"' in view
+    assert 'id="filters"' not in results
+    assert results.startswith('<div id="results"')
+    assert cards(whole) == cards(view) == cards(results)
+
+
+def test_a_fragment_says_its_shortest_address(ledger: None, admin: User) -> None:
+    client = signed_in(admin)
+    response = client.get("/?range=30d&from=2026-01-01&provider=all&provider=groq&model=priced/a", headers=PARTIAL)
+    assert response["HX-Push-Url"] == "/?model=priced%2Fa"
+    assert "HX-Push-Url" not in client.get("/", headers=REFRESH)
+    assert "HX-Request-Type" in response["Vary"]
+
+
+def test_a_refresh_sends_nothing_when_nothing_changed(ledger: None, admin: User) -> None:
+    client = signed_in(admin)
+    seen = re.search(r'"X-Seen": "([^"]+)"', page(client))
+    assert seen
+    unchanged = client.get("/", headers=REFRESH | {"X-Seen": seen[1]})
+    assert (unchanged.status_code, unchanged.content) == (204, b"")
+    record([call(organization="acme", at=NOW)])
+    assert cards(page(client, **REFRESH | {"X-Seen": seen[1]}))["Messages"] == "6"
+
+
+def test_the_page_is_not_kept(ledger: None, admin: User) -> None:
+    assert "no-store" in signed_in(admin).get("/")["Cache-Control"]
+
+
+def test_the_page_asks_few_questions(
+    ledger: None, admin: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    client = signed_in(admin)
+    page(client)
+    with django_assert_max_num_queries(32):
+        page(client)
+    with django_assert_max_num_queries(24):
+        page(client, **PARTIAL | {"HX-Target": "div#results"})
+
+
+def test_the_scripts_need_no_leave_to_be_inline(ledger: None, admin: User) -> None:
+    response = signed_in(admin).get("/")
+    html = response.content.decode()
+    assert "unsafe-eval" not in response["Content-Security-Policy"]
+    inline = re.findall(r"<script(?![^>]*src=)(?![^>]*application/json)[^>]*>", html)
+    assert inline == []
+    assert not re.search(r"\son[a-z]+=", html)
+    assert "hx-on" not in html
+
+
+# Export
+
+
+def exported(client: Client, query: str = "") -> list[dict[str, str]]:
+    response = client.get(f"/export.csv{query}")
+    assert response.status_code == 200
+    body = b"".join(response)  # type: ignore[arg-type]
+    return list(csv.DictReader(io.StringIO(body.decode())))
+
+
+def test_the_export_has_the_events_of_the_page(ledger: None, super_admin: User) -> None:
+    client = signed_in(super_admin)
+    for query in ("", "?range=all", "?model=priced/a", "?status=error"):
+        rows = exported(client, query)
+        assert str(len(rows)) == cards(page(client, query))["Messages"], query
+    assert sum(Decimal(row["cost_usd"] or 0) for row in exported(client)) == Decimal("2.42")
+
+
+def test_only_those_who_may_export_do(ledger: None, admin: User, super_admin: User) -> None:
+    assert "Export CSV" in page(signed_in(super_admin))
+    assert "Export CSV" not in page(signed_in(admin))
+    assert signed_in(admin).get("/export.csv").status_code == 403
+
+
+def test_the_file_name_says_range_and_filters(ledger: None, super_admin: User) -> None:
+    client = signed_in(super_admin)
+    query = "?from=2026-10-24&to=2026-11-22&model=openai/gpt-oss-120b&status=success"
+    name = client.get(f"/export.csv{query}")["Content-Disposition"]
+    assert name == 'attachment; filename="usage_2026-10-24_2026-11-22_model-openai-gpt-oss-120b_status-success.csv"'
+    evil = client.get('/export.csv?model=a"%0d%0aSet-Cookie:x=1;../../b')["Content-Disposition"]
+    assert re.fullmatch(r'attachment; filename="[a-z0-9_.-]+\.csv"', evil)
+    assert len(client.get(f"/export.csv?model={'x' * 5000}")["Content-Disposition"]) < 200
+
+
+async def test_an_event_loop_streams_the_export_too(ledger: None, super_admin: User) -> None:
+    client = AsyncClient()
+    await client.aforce_login(super_admin)
+    response = await client.get("/export.csv")
+    chunks = [chunk async for chunk in response]  # type: ignore[attr-defined]
+    assert len(list(csv.DictReader(io.StringIO(b"".join(chunks).decode())))) == 6
+    await sync_to_async(connections.close_all)()  # those of the loop's thread, which the test's end does not know
+
+
+# Failures
+
+
+def _gone(*_: object) -> Iterator[Any]:
+    raise OperationalError("canceling statement due to statement timeout")
+
+
+def test_a_report_that_fails_says_so_in_its_place(ledger: None, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Report, "_sum", _gone)
+    client = signed_in(admin)
+    whole = client.get("/?range=7d")
+    assert whole.status_code == 503
+    assert "We couldn't load analytics. Please try again." in whole.content.decode().replace("&#x27;", "'")
+    assert "Sign out" in whole.content.decode()  # the frame is there
+    assert 'href="/?range=7d"' in whole.content.decode()
+    part = client.get("/?range=7d", headers=PARTIAL)
+    assert part.status_code == 503
+    assert part["HX-Retarget"] == "#results"
+    assert "<html" not in part.content.decode()
+
+
+def test_a_database_that_is_gone_says_so_without_asking_it(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = signed_in(admin)
+    client.raise_request_exception = False
+    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore.load", _gone)
+    response = client.get("/")
+    assert response.status_code == 503
+    assert "We couldn't load analytics. Please try again." in response.content.decode()
+    assert client.get("/", headers=REFRESH).content.decode().startswith('<div id="results"')
+
+
+def test_a_slip_of_ours_is_a_plain_page(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slip(*_: object) -> HttpResponse:
+        raise ZeroDivisionError
+
+    client = signed_in(admin)
+    client.raise_request_exception = False
+    monkeypatch.setattr("analytics.views._context", slip)
+    response = client.get("/")
+    assert response.status_code == 500
+    assert "Something went wrong" in response.content.decode()
+
+
+def test_pages_that_do_not_exist(client: Client) -> None:
+    response = client.get("/nothing/here")
+    assert response.status_code == 404
+    assert "There is nothing here" in response.content.decode()
+
+
+# Pricing
+
+
+def test_pricing_lists_what_is_in_force(ledger: None, admin: User, globex: Organization, acme: Organization) -> None:
+    def price(amount: str, **more: Any) -> None:
+        Price.objects.create(**{"model": "m", "input_usd_per_1k_tokens": Decimal(amount), **more})
+
+    price("0.00001", effective_from=NOW - timedelta(days=9))
+    price("0.00025", effective_from=NOW - timedelta(days=2), source_note="the newer")
+    price("9", effective_from=NOW + timedelta(days=2))
+    price("0.00777", organization=globex)
+    price("0.00333", organization=acme)
+    price("0.5", model="off", enabled=False)
+    html = signed_in(admin).get("/pricing/").content.decode()
+    for there in ("$0.00025", "$0.25 / 1M", "the newer", "$0.00333", "Disabled"):
+        assert there in html
+    for absent in ("$0.00001", "$9.00", "$0.00777", "Globex", "Edit Pricing"):
+        assert absent not in html
+
+
+def test_super_admins_are_led_to_the_editor(super_admin: User) -> None:
+    html = signed_in(super_admin).get("/pricing/").content.decode()
+    assert "No prices yet." in html
+    assert 'href="/admin/pricing/price/"' in html
