@@ -27,6 +27,8 @@ MAX_KEPT_DOCUMENT = 32 * 1024 * 1024
 """Bytes of a JSON body that are put by; the usage of a larger one is estimated."""
 
 _DONE = (b"data: [DONE]", b"data:[DONE]")
+_MATTERS = re.compile(rb'"(?:usage|x_groq|error|response\.)')
+"""Marks of the events that are read. Inside a text their quotation marks would be escaped."""
 _LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _TEXT_IN_PART_OF_JSON = re.compile(r'"(content|reasoning|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)')
 
@@ -118,6 +120,9 @@ class Answer:
         if self._rest:
             chunk = self._rest + chunk
             self._rest = b""
+        if self._has_begun and _is_plain(chunk):
+            self._keep(chunk)
+            return False
         lines = chunk.splitlines()
         if lines and chunk[-1:] not in (b"\n", b"\r"):
             self._rest = lines.pop()
@@ -186,22 +191,23 @@ class Answer:
         if line.startswith(_DONE):
             self.is_complete = True
             return
-        if (
-            self.first_content_ns is None
-            or not self.model
-            or b'"usage"' in line
-            or b'"x_groq"' in line
-            or b'"error"' in line
-            or b'"response.' in line
-            or not line.endswith(b"}")  # No whole JSON: the SDK will raise when it comes to it.
-        ):
+        # What is no whole JSON is read as well: the SDK will raise when it comes to it.
+        if not self._has_begun or not line.endswith(b"}") or _MATTERS.search(line):
             self._read_event(line)
+        self._keep(line)
+
+    @property
+    def _has_begun(self) -> bool:
+        """The first events have told what only they tell."""
+        return self.first_content_ns is not None and self.model != ""
+
+    def _keep(self, events: bytes) -> None:
         if self.is_counted:
             return
-        self._passed_bytes += len(line)
+        self._passed_bytes += len(events)
         if self._kept_bytes < MAX_KEPT_EVENTS:
-            self._kept.append(line)
-            self._kept_bytes += len(line)
+            self._kept.append(events)
+            self._kept_bytes += len(events)
 
     def _read_event(self, line: bytes) -> None:
         try:
@@ -252,7 +258,9 @@ class Answer:
             self.parts = read_parts(breakdown) or self.parts
 
     def _kept_events(self) -> Iterator[Json]:
-        for line in self._kept:
+        for line in b"\n".join(self._kept).splitlines():
+            if not line.startswith(b"data:"):
+                continue
             try:
                 data = json.loads(line[5:])
             except (ValueError, RecursionError):
@@ -279,6 +287,12 @@ class Answer:
             return httpx.Response(200, headers={"content-encoding": self._encoding}, content=body).content
         except httpx.HTTPError:
             return b""
+
+
+def _is_plain(chunk: bytes) -> bool:
+    """Whether ``chunk`` is made of whole events of JSON, none of which matters: nearly all of a long stream is."""
+    whole = chunk.count(b"}\n\n")
+    return whole > 0 and chunk.endswith(b"}\n\n") and whole == chunk.count(b"\n\n") and _MATTERS.search(chunk) is None
 
 
 def _inflater(encoding: str) -> Any:

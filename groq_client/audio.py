@@ -57,6 +57,7 @@ def _measured(file: BinaryIO) -> Decimal | None:
     file.seek(0)
     if file.read(len(MAGIC)) == MAGIC:
         return as_seconds(webm_seconds(file))
+    file.seek(0)
     tag = TinyTag.get(file_obj=file, tags=False)
     seconds = tag.duration
     if seconds and tag.bitrate:

@@ -124,17 +124,18 @@ class Recording:
 
     def answered(self, response: httpx.Response) -> Answer:
         """A response has begun. Its body is then given to the answer, by whoever reads it."""
-        headers = response.headers
-        self._take_head(response)
-        self.answer = Answer(
-            self.call.operation, headers.get("content-type", ""), headers.get("content-encoding", "").strip().lower()
-        )
+        headers = self._take_head(response)
+        encoding = headers.get("content-encoding", "").strip().lower()
+        self.answer = Answer(self.call.operation, headers.get("content-type", ""), encoding)
         return self.answer
 
-    def _take_head(self, response: httpx.Response) -> None:
+    def _take_head(self, response: httpx.Response) -> dict[str, str]:
+        # A plain dictionary, because httpx's compares every name for each of the names that are asked for.
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
         self.call.http_status = response.status_code
-        self.call.rate_limit = read_rate_limit(response.headers)
-        self.call.provider_request_id = clean(response.headers.get("x-request-id", ""))
+        self.call.rate_limit = read_rate_limit(headers)
+        self.call.provider_request_id = clean(headers.get("x-request-id", ""))
+        return headers
 
     def see(self, chunk: bytes) -> bool:
         """The next bytes of the body. True if they tell that the call has failed."""
@@ -244,7 +245,11 @@ class Recording:
         call.service_tier = clean(answer.service_tier)
         if call.stream and answer.first_content_ns is not None:
             call.ttft_ms = max(0, round((answer.first_content_ns - call.started_ns) / NANOSECONDS))
-        call.usage = self._usage(answer)
+        try:
+            call.usage = self._usage(answer)
+        except Exception:
+            note_failure("estimating what a call used")
+            call.usage = Usage(estimated=True)
         self._judge(answer)
 
     def _judge(self, answer: Answer) -> None:

@@ -1,0 +1,229 @@
+"""Who and what a call is for: from the client, the context and the headers, and never sent to Groq."""
+
+import asyncio
+import json
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from groq_client import AsyncGroq, Attribution, Groq, carry_context, usage_context
+from groq_client.simulator.server import SimulatorHandle
+from tests.groq_client.memory import MESSAGES, MODEL, Memory
+
+
+def call(client: Groq, **headers: str) -> None:
+    extra = {f"X-Usage-{name.replace('_', '-')}": value for name, value in headers.items()}
+    client.chat.completions.create(model=MODEL, messages=MESSAGES, extra_headers=extra)
+
+
+@pytest.fixture
+def client(sim: SimulatorHandle, memory: Memory) -> Groq:
+    return Groq(api_key="gsk_test", base_url=sim.base_url, recorder=memory, organization="acme", user="ada")
+
+
+def test_the_client_says_who_it_is_for(sim: SimulatorHandle, memory: Memory) -> None:
+    said: dict[str, Any] = {name: name.upper() for name in ("organization", "project", "user", "feature")}
+    client = Groq(
+        api_key="gsk_test", base_url=sim.base_url, recorder=memory,
+        expert="e", template="t", session="s", metadata={"team": 7}, **said,
+    )  # fmt: skip
+    call(client)
+    assert memory.only.attribution == Attribution(
+        "ORGANIZATION", "PROJECT", "USER", "e", "t", "FEATURE", "s", "", {"team": 7}
+    )
+
+
+def test_headers_win_over_the_context_and_the_context_over_the_client(client: Groq, memory: Memory) -> None:
+    with usage_context(user="grace", project="compilers"):
+        call(client, Project="navy", Request_Id="call-1", Metadata='{"a": 1}')
+    said = memory.only.attribution
+    assert (said.organization, said.user, said.project) == ("acme", "grace", "navy")
+    assert (memory.only.request_id, said.metadata) == ("call-1", {"a": 1})
+
+
+def test_every_header_is_understood_and_none_is_sent(sim: SimulatorHandle, client: Groq, memory: Memory) -> None:
+    names = ("Organization", "Project", "User", "Expert", "Template", "Feature", "Session", "Request_Id")
+    call(client, **{name: f"{name} ä☃" for name in names})
+    said = memory.only.attribution
+    fields = ("organization", "project", "user", "expert_id", "template_id", "feature", "session_id", "request_id")
+    assert [getattr(said, field) for field in fields] == [f"{name} ä☃" for name in names]
+    assert not [name for request in sim.requests for name in request.headers if name.startswith("x-usage")]
+
+
+def test_no_header_of_ours_is_sent_wherever_it_was_set(
+    sim: SimulatorHandle, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROQ_CUSTOM_HEADERS", "X-Usage-Feature: rag\nX-Other: kept")
+    http = httpx.Client(headers={"x-usage-session": "from httpx"})
+    client = Groq(
+        api_key="gsk_test", base_url=sim.base_url, recorder=memory, http_client=http,
+        default_headers={"x-USAGE-user": "ada", "X-Usage-Request-Id": "one for all", "x-mine": "kept"},
+    )  # fmt: skip
+    call(client)
+    call(client.with_options(timeout=5))
+    client.models.list(extra_headers={"X-Usage-Project": "p"})
+    assert len(sim.requests) == 3
+    for request in sim.requests:
+        assert not [name for name in request.headers if name.startswith("x-usage")]
+        assert (request.headers["x-mine"], request.headers["x-other"]) == ("kept", "kept")
+    assert {(c.attribution.user, c.attribution.feature) for c in memory.calls} == {("ada", "rag")}
+    assert len({c.request_id for c in memory.calls}) == 2, "an id in the default headers names no single call"
+
+
+def test_a_context_wins_over_default_headers(sim: SimulatorHandle, memory: Memory) -> None:
+    headers = {"X-Usage-User": "ada", "X-Usage-Project": "engines"}
+    client = Groq(api_key="gsk_test", base_url=sim.base_url, recorder=memory, user="babbage", default_headers=headers)
+    with usage_context(user="grace"):
+        call(client)
+    assert (memory.only.attribution.user, memory.only.attribution.project) == ("grace", "engines")
+
+
+def test_contexts_nest_and_end(client: Groq, memory: Memory) -> None:
+    with usage_context(expert="outer", session="s", metadata={"a": 1, "b": 1}):
+        with usage_context(expert="inner", metadata={"b": 2}):
+            call(client)
+        call(client)
+    call(client)
+    inner, outer, after = (c.attribution for c in memory.calls)
+    assert (inner.expert_id, inner.session_id, inner.metadata) == ("inner", "s", {"a": 1, "b": 2})
+    assert (outer.expert_id, outer.session_id, outer.metadata) == ("outer", "s", {"a": 1, "b": 1})
+    assert (after.expert_id, after.session_id, after.metadata) == ("", "", {})
+
+
+def test_a_request_id_goes_to_the_first_call_of_its_context(client: Groq, memory: Memory) -> None:
+    with usage_context(request_id="mine"):
+        call(client)
+        call(client)
+        with usage_context(request_id="other"):
+            call(client)
+    first, second, third = (c.request_id for c in memory.calls)
+    assert (first, third) == ("mine", "other")
+    assert len(second) == 32
+
+
+def test_copies_keep_and_override(client: Groq, memory: Memory) -> None:
+    call(client.with_options(timeout=3))
+    call(client.copy(user="grace", project="compilers"))
+    call(client.with_options(user="").with_options(max_retries=0))
+    kept, overridden, cleared = (c.attribution for c in memory.calls)
+    assert (kept.organization, kept.user) == ("acme", "ada")
+    assert (overridden.organization, overridden.user, overridden.project) == ("acme", "grace", "compilers")
+    assert (cleared.organization, cleared.user) == ("acme", "")
+
+
+def test_a_copy_may_have_its_own_recorder(client: Groq, memory: Memory) -> None:
+    other = Memory()
+    call(client.with_options(recorder=other))
+    assert (memory.calls, other.only.attribution.user) == ([], "ada")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("  ada  ", "ada"),
+        ("a\x00d\na\x1f", "ada"),
+        ("ad\ud800a", "ada"),
+        ("x" * 1000, "x" * 200),
+        (42, "42"),
+        ("Żółć 🦊", "Żółć 🦊"),
+    ],
+)
+def test_values_are_cleaned(sim: SimulatorHandle, memory: Memory, value: Any, kept: str) -> None:
+    call(Groq(api_key="gsk_test", base_url=sim.base_url, recorder=memory, user=value))
+    assert memory.only.attribution.user == kept
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"a": "x" * 5000}, {"a": float("nan")}, {"a": [[[[[[[[[[1]]]]]]]]]]}, ["no", "mapping"]]
+)
+def test_metadata_that_is_no_small_json_is_dropped(sim: SimulatorHandle, memory: Memory, metadata: Any) -> None:
+    call(Groq(api_key="gsk_test", base_url=sim.base_url, recorder=memory, metadata=metadata))
+    assert memory.only.attribution.metadata == {"_dropped": True}
+
+
+@pytest.mark.parametrize("header", ["no json", "[1]", '"text"', "{" * 5000, json.dumps({"a": "x" * 5000})])
+def test_a_metadata_header_that_is_no_small_json_is_dropped(client: Groq, memory: Memory, header: str) -> None:
+    call(client, Metadata=header)
+    assert memory.only.attribution.metadata == {"_dropped": True}
+
+
+def test_metadata_that_grows_too_large_by_merging_is_dropped(client: Groq, memory: Memory) -> None:
+    with usage_context(metadata={"a": "x" * 3000}), usage_context(metadata={"b": "y" * 3000}):
+        call(client)
+    assert memory.only.attribution.metadata == {"_dropped": True}
+
+
+def test_metadata_becomes_plain_json(client: Groq, memory: Memory) -> None:
+    with usage_context(metadata={"path": object, 7: (1, "\x00two\ud800")}):
+        call(client)
+    assert memory.only.attribution.metadata == {"path": "<class 'object'>", "7": [1, "two"]}
+
+
+def test_threads_do_not_see_each_others_contexts(sim: SimulatorHandle, memory: Memory) -> None:
+    client = Groq(api_key="gsk_test", base_url=sim.base_url, recorder=memory)
+
+    def work(number: int) -> None:
+        with usage_context(user=f"user-{number}", request_id=f"id-{number}"):
+            call(client)
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(work, range(400)))
+    assert {(c.attribution.user, c.request_id) for c in memory.calls} == {
+        (f"user-{number}", f"id-{number}") for number in range(400)
+    }
+
+
+async def test_thousands_of_tasks_do_not_see_each_others_contexts(memory: Memory) -> None:
+    async def answer(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(random.random() / 100)
+        return httpx.Response(200, json={"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    client = AsyncGroq(api_key="gsk_test", recorder=memory, http_client=http)
+
+    async def work(number: int) -> None:
+        with usage_context(user=f"user-{number}", request_id=f"id-{number}"):
+            await asyncio.gather(*(client.chat.completions.create(model=MODEL, messages=MESSAGES) for _ in range(2)))
+
+    await asyncio.gather(*(work(number) for number in range(1000)))
+    calls = memory.calls
+    assert len(calls) == len({c.request_id for c in calls}) == 2000
+    assert {c.request_id for c in calls} >= {f"id-{number}" for number in range(1000)}
+    assert all(c.request_id[:3] != "id-" or c.request_id[3:] == c.attribution.user[5:] for c in calls)
+
+
+def test_a_context_is_carried_into_another_thread(client: Groq, memory: Memory) -> None:
+    with usage_context(expert="e"), ThreadPoolExecutor(4) as pool:
+        list(pool.map(carry_context(lambda _: call(client)), range(20)))
+    thread = threading.Thread(target=call, args=(client,))
+    thread.start()
+    thread.join()
+    assert [c.attribution.expert_id for c in memory.calls] == ["e"] * 20 + [""]
+
+
+async def test_a_context_is_carried_by_a_coroutine_function(sim: SimulatorHandle, memory: Memory) -> None:
+    async with AsyncGroq(api_key="gsk_test", base_url=sim.base_url, recorder=memory) as client:
+
+        async def ask() -> None:
+            await client.chat.completions.create(model=MODEL, messages=MESSAGES)
+
+        with usage_context(expert="e"):
+            carried = carry_context(ask)
+        await carried()
+    assert memory.only.attribution.expert_id == "e"
+
+
+async def test_a_context_may_be_left_in_another_task() -> None:
+    """Frameworks that stream close their generators where they like."""
+
+    async def generate() -> Any:
+        with usage_context(user="ada"):
+            yield 1
+
+    stream = generate()
+    await asyncio.create_task(anext(stream))
+    await asyncio.create_task(stream.aclose())
