@@ -4,7 +4,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT := 8000
 # Tests have data of their own: they never touch what `make demo` keeps under var/.
-TEST_ENVIRONMENT := env -u GROQ_API_KEY -u GROQ_BASE_URL VAR_DIR="$(CURDIR)/var/test"
+TEST_ENVIRONMENT := env -u GROQ_API_KEY -u GROQ_BASE_URL VAR_DIR="$(CURDIR)/var/test" COMPRESS_STATIC=0 \
+	EMBEDDED_POSTGRES_SETTINGS=fsync=off
 LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
 
@@ -14,6 +15,7 @@ LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --gen
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
+demo: export COMPRESS_STATIC := 0
 demo: $(VENV)/runtime.installed ## everything from nothing: database, 90 days of history, server, live calls (PORT=8000)
 	@$(RUN) manage.py demo --port $(PORT)
 
