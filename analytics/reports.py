@@ -264,12 +264,14 @@ def _sums(row: Mapping[str, Any]) -> dict[str, Any]:
 def _labels(dimension: Dimension, values: Sequence[Any]) -> dict[Any, str]:
     """Names for people. What a call did not say is "(none)"."""
     labels: dict[Any, str] = {0: NONE_LABEL, "": NONE_LABEL}
-    if dimension == "project_id":
-        labels |= {project.pk: project.name for project in Project.objects.filter(pk__in=values)}
-    elif dimension == "user_id":
-        labels |= {user.pk: user.display_name for user in User.objects.filter(pk__in=values)}
-    elif dimension == "organization_id":
-        labels |= {organization.pk: organization.name for organization in Organization.objects.filter(pk__in=values)}
+    match dimension:
+        case "project_id":
+            labels |= dict(Project.objects.filter(pk__in=values).order_by().values_list("pk", "name"))
+        case "organization_id":
+            labels |= dict(Organization.objects.filter(pk__in=values).order_by().values_list("pk", "name"))
+        case "user_id":
+            people = User.objects.filter(pk__in=values).only("first_name", "last_name", "handle")
+            labels |= {person.pk: person.display_name for person in people}
     return labels
 
 

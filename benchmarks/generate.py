@@ -62,9 +62,9 @@ def events(total: int, last_day: date) -> None:
         _make_tables_of_choice(cursor)
         weights = [_weight(last_day - timedelta(days=DAYS - 1 - n), n) for n in range(DAYS)]
         made = 0
-        for n, weight in enumerate(weights):
+        for n in range(DAYS):
             day = last_day - timedelta(days=DAYS - 1 - n)
-            upto = total if n == DAYS - 1 else made + round(total * weight / sum(weights))
+            upto = round(total * sum(weights[: n + 1]) / sum(weights))
             cursor.execute("SELECT coalesce(max(id), 0) FROM analytics_usageevent")
             (newest_id,) = cursor.fetchone()
             cursor.execute(INSERT_DAY, {"day": day, "events": upto - made, "first": made})

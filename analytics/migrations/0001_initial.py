@@ -1,3 +1,4 @@
+import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import pricing.fields
@@ -129,4 +130,10 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(EVENT_PRIMARY_KEY, migrations.RunSQL.noop),
         migrations.RunSQL(ROLLUP_PARTITIONS, migrations.RunSQL.noop),
+        migrations.AddIndex(
+            "rollup",
+            django.contrib.postgres.indexes.BrinIndex(
+                fields=["day"], name="rollup_day", autosummarize=True, pages_per_range=16
+            ),
+        ),
     ]
