@@ -167,7 +167,8 @@ class Rollup(models.Model):
 
     class Meta:
         indexes = (
-            # Serves those who see all organizations: days come in order, so a few bytes a range of pages tell them apart.
+            # Serves those who see all organizations: days come in order, so a
+            # few bytes for a range of pages tell them apart.
             BrinIndex(fields=("day",), name="rollup_day", autosummarize=True, pages_per_range=16),
         )
 

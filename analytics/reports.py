@@ -191,7 +191,7 @@ class Report:
         if (dimension, within_choice) not in self._breakdowns:
             selection = self.selection if within_choice else self.selection.without(dimension)
             grouped = [(key[0], totals) for key, totals in self._grouped(selection, (dimension,))]
-            labels = _labels(dimension, [value for value, _ in grouped])
+            labels = _labels(self.viewer, dimension, [value for value, _ in grouped])
             rows = [Row(value, labels.get(value, str(value)), totals) for value, totals in grouped]
             rows.sort(key=lambda row: (-row.totals.requests, str(row.label)))
             self._breakdowns[dimension, within_choice] = tuple(rows)
@@ -261,18 +261,25 @@ def _sums(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(PREFIX): value for name, value in row.items() if name.startswith(PREFIX)}
 
 
-def _labels(dimension: Dimension, values: Sequence[Any]) -> dict[Any, str]:
-    """Names for people. What a call did not say is "(none)"."""
-    labels: dict[Any, str] = {0: NONE_LABEL, "": NONE_LABEL}
-    match dimension:
-        case "project_id":
-            labels |= dict(Project.objects.filter(pk__in=values).order_by().values_list("pk", "name"))
-        case "organization_id":
-            labels |= dict(Organization.objects.filter(pk__in=values).order_by().values_list("pk", "name"))
-        case "user_id":
-            people = User.objects.filter(pk__in=values).only("first_name", "last_name", "handle")
-            labels |= {person.pk: person.display_name for person in people}
-    return labels
+def _labels(viewer: Viewer, dimension: Dimension, values: Sequence[Any]) -> dict[Any, str]:
+    """Names for people. What a call did not say is "(none)". Two organizations may each have a project "web" or an Ann,
+    so that somebody who sees several is told whose."""
+    none: dict[Any, str] = {0: NONE_LABEL, "": NONE_LABEL}
+    if dimension == "organization_id":
+        return none | dict(Organization.objects.filter(pk__in=values).order_by().values_list("pk", "name"))
+    if dimension not in ("project_id", "user_id"):
+        return none
+    whose: dict[int | None, str] = {}
+    if viewer.organization_ids is None:
+        whose |= dict(Organization.objects.values_list("pk", "name"))
+    named: QuerySet[Project] | QuerySet[User]
+    if dimension == "project_id":
+        named = Project.objects.filter(pk__in=values).only("name", "organization_id").order_by()
+    else:
+        named = User.objects.filter(pk__in=values).only("first_name", "last_name", "handle", "organization_id")
+    return none | {
+        one.pk: " · ".join(filter(None, [one.display_name, whose.get(one.organization_id)])) for one in named
+    }
 
 
 SHARES = (0.50, 0.95, 0.99)

@@ -1,0 +1,62 @@
+"""The CSV export against PostgreSQL's own ``COPY … TO STDOUT`` of the same rows, and how much memory it takes."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection
+
+from accounts.models import Role
+from accounts.viewer import Viewer
+from analytics.export import export_csv
+from analytics.reports import Report
+from analytics.selection import Selection
+from benchmarks.setup import report
+
+ROWS = 1_000_000
+EVERYTHING = Viewer(Role.SUPER_ADMIN, None, None, sees_cost=True, may_export=True, may_edit_pricing=True)
+
+
+def run() -> None:
+    """Of the newest days that hold about a million events."""
+    selection = _newest(ROWS)
+    condition = f"day BETWEEN '{selection.first_day}' AND '{selection.last_day}'"
+    before = _peak_mb()
+    started = time.perf_counter()
+    size = _drain(export_csv(Report(EVERYTHING, selection)))
+    ours, grown = time.perf_counter() - started, _peak_mb() - before
+    started = time.perf_counter()
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY (SELECT * FROM analytics_usageevent WHERE {condition}) TO STDOUT CSV") as copy:
+            _drain(copy)
+        plain = time.perf_counter() - started
+        cursor.execute(f"SELECT count(*) FROM analytics_usageevent WHERE {condition}")
+        (rows,) = cursor.fetchone()
+    report(
+        f"CSV of {rows:,} rows ({size / 1e6:,.0f} MB)", f"{rows / ours:,.0f}/s = {plain / ours:.0%} of COPY", "goal ≥ 50 %"
+    )
+    report("Memory that the CSV took", f"{grown:.0f} MB", "goal ≤ 64 MB")
+
+
+def _newest(rows: int) -> Selection:
+    today = datetime.now(UTC).date() + timedelta(days=1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT day FROM (SELECT day, sum(sum(requests)) OVER (ORDER BY day DESC) AS so_far FROM analytics_rollup"
+            " WHERE cube = 1 GROUP BY day) AS days WHERE so_far <= %s ORDER BY day LIMIT 1",
+            [rows * 1.02],
+        )
+        (first,) = cursor.fetchone()
+    return Selection(first, today)
+
+
+def _drain(chunks: Iterable[bytes | memoryview]) -> int:
+    return sum(len(chunk) for chunk in chunks)
+
+
+def _peak_mb() -> float:
+    """The most memory that the process has had so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
