@@ -164,14 +164,13 @@ class Sides:
 
     def _ask(self, sync: Any, asynchronous: Any, more: Options, reading: str | None, request: Options) -> Any:
         if self.kind == "sync":
-            with sync(**self._options, **more, http_client=groq.DefaultHttpxClient(verify=False)) as client:
+            with sync(**self._options, **more) as client:
                 result = ask(client, reading, **request)
                 gc.collect()
                 return result
 
         async def run() -> Any:
-            http = groq.DefaultAsyncHttpxClient(verify=False)  # Spares the test the reading of certificates.
-            async with asynchronous(**self._options, **more, http_client=http) as client:
+            async with asynchronous(**self._options, **more) as client:
                 result = await ask_async(client, reading, **request)
                 gc.collect()  # While the loop runs, as in a server.
                 await asyncio.sleep(0.01)
@@ -357,7 +356,7 @@ def test_a_time_out_before_the_answer_uses_nothing(
     call = memory.only
     assert (call.status, call.error_code, call.http_status) == ("error", code, None)
     assert (call.usage.total_tokens, call.usage.estimated) == (0, False)
-    assert 180 <= call.latency_ms < 2000
+    assert 180 <= call.latency_ms < 8000
     assert "Request timed out." in call.error_message
 
 
@@ -401,16 +400,19 @@ def test_retries_that_do_not_help_are_one_call(sim: SimulatorHandle, memory: Mem
 
 
 async def cancelled(sim: SimulatorHandle, memory: Memory, **request: Any) -> None:
+    """Cancels a call when the simulator has it, a stream when some of it has arrived."""
     client = AsyncGroq(api_key="gsk_test", base_url=sim.base_url, recorder=memory)
+    seen: list[Any] = []
 
     async def work() -> None:
         answer = await client.chat.completions.create(messages=MESSAGES, **request)
         if request.get("stream"):
-            async for _ in answer:
-                pass
+            async for chunk in answer:
+                seen.append(chunk)  # noqa: PERF401 - looked at while it grows
 
     task = asyncio.create_task(work())
-    await asyncio.sleep(0.15)
+    while not (len(seen) >= ENOUGH if request.get("stream") else sim.requests):
+        await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -432,35 +434,36 @@ async def test_a_cancelled_stream_is_recorded_with_what_was_delivered(sim: Simul
     assert call.usage.output_tokens > 0
 
 
-async def test_a_call_that_is_cancelled_while_it_is_recorded_is_recorded(sim: SimulatorHandle) -> None:
-    class Slow(Memory):
-        def finish(self, call: Call) -> None:
-            threading.Event().wait(0.3)
-            super().finish(call)
-
-    memory = Slow()
-    client = AsyncGroq(api_key="gsk_test", base_url=sim.base_url, recorder=memory)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await client.chat.completions.create(messages=MESSAGES, model=MODEL)
-    assert memory.only.status == "success"
-    await client.close()
-
-
-async def test_a_call_that_is_cancelled_while_the_recorder_is_asked_is_recorded(sim: SimulatorHandle) -> None:
+@pytest.mark.parametrize("step", ["start", "finish"])
+async def test_a_call_that_is_cancelled_while_the_recorder_works_is_recorded(sim: SimulatorHandle, step: str) -> None:
     class Slow(Memory):
         def start(self, call: Call) -> None:
-            threading.Event().wait(0.3)
             super().start(call)
+            self.work("start")
 
-    memory = Slow()
+        def finish(self, call: Call) -> None:
+            self.work("finish")
+            super().finish(call)
+
+        def work(self, now: str) -> None:
+            if now == step:
+                entered.set()
+                go_on.wait(10)
+
+    memory, entered, go_on = Slow(), threading.Event(), threading.Event()
     client = AsyncGroq(api_key="gsk_test", base_url=sim.base_url, recorder=memory)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await client.chat.completions.create(messages=MESSAGES, model=MODEL)
+    task = asyncio.create_task(client.chat.completions.create(messages=MESSAGES, model=MODEL))
+    while not entered.is_set():
+        await asyncio.sleep(0.01)
+    task.cancel()
+    asyncio.get_running_loop().call_later(0.1, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
     call = memory.only
-    assert (call.error_code, call.attempts) == ("cancelled", 0)
-    assert not sim.requests
+    if step == "start":
+        assert (call.error_code, call.attempts, len(sim.requests)) == ("cancelled", 0, 0)
+    else:
+        assert (call.status, call.attempts, len(sim.requests)) == ("success", 1, 1)
     await client.close()
 
 
@@ -487,7 +490,7 @@ def test_a_call_whose_loop_stops_under_it_is_recorded(sim: SimulatorHandle, memo
 def test_ctrl_c_is_recorded_and_goes_on(sim: SimulatorHandle, memory: Memory, stream: bool) -> None:
     client = Groq(api_key="gsk_test", base_url=sim.base_url, recorder=memory)
     slowly = {"x-sim-chunks": "50", "x-sim-chunk-delay-ms": "100"} if stream else {}
-    timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         answer: Any = client.chat.completions.create(

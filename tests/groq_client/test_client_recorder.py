@@ -87,11 +87,11 @@ def test_a_fault_of_our_own_does_not_reach_the_caller(sim: SimulatorHandle, monk
 async def test_the_loop_is_never_blocked(sim: SimulatorHandle) -> None:
     class Slow(Memory):
         def start(self, call: Call) -> None:
-            time.sleep(0.3)
+            time.sleep(0.8)
             super().start(call)
 
         def finish(self, call: Call) -> None:
-            time.sleep(0.3)
+            time.sleep(0.8)
             super().finish(call)
 
     memory, longest, last = Slow(), 0.0, time.perf_counter()
@@ -110,7 +110,7 @@ async def test_the_loop_is_never_blocked(sim: SimulatorHandle) -> None:
             pass
         assert len(memory.finished) == 2
     watching.cancel()
-    assert longest < 0.25
+    assert longest < 0.6
     assert all(name.startswith("groq_client-") for name in memory.threads)
 
 
@@ -150,7 +150,7 @@ def test_an_abandoned_stream_is_recorded_elsewhere_when_it_is_collected(sim: Sim
     assert memory.finished == []
     del stream
     assert memory.only.error_code == "abandoned"
-    assert memory.threads == {"groq_client-0"}
+    assert all(name.startswith("groq_client-") for name in memory.threads)
 
 
 async def test_a_context_that_is_kept_does_not_keep_an_abandoned_stream(sim: SimulatorHandle, memory: Memory) -> None:
@@ -250,8 +250,8 @@ def run(sim: SimulatorHandle, body: str) -> tuple[list[str], subprocess.Complete
             0,
         ),
         (
-            "async def main():\n    s = await stream(AsyncGroq(**options))\n    async for c in s: pass\n"
-            "async def limited():\n    await asyncio.wait_for(main(), 0.3)\nasyncio.run(limited())",
+            "async def main():\n    s = await stream(AsyncGroq(**options))\n    task = asyncio.current_task()\n"
+            "    async for c in s: asyncio.get_running_loop().call_later(0.01, task.cancel)\nasyncio.run(main())",
             ["error cancelled True"],
             1,
         ),
