@@ -1,6 +1,7 @@
 """The Analytics tab: the page, the parts of it that htmx asks for, and the export."""
 
 import logging
+import re
 import sys
 from typing import Any
 
@@ -12,7 +13,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
-from django.utils.text import slugify
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -88,11 +88,15 @@ def file_name(asked: Filters) -> str:
     """Says what is inside: ``usage_2026-10-24_2026-11-22_model-openai-gpt-oss-120b.csv``."""
     days = f"usage_{asked.selection.first_day}_{asked.selection.last_day}"
     chosen = [
-        f"{facet.name}-{'-'.join(slugify(text.replace('/', '-')) or 'none' for text in asked.texts(facet))}"
+        "-".join([facet.name, *map(_as_file_name, asked.texts(facet))])
         for facet in FACETS
         if facet.name in {name for name, _ in asked.query.pairs}
     ]
     return "_".join([days, *chosen])[:MAX_FILE_NAME].rstrip("_-") + ".csv"
+
+
+def _as_file_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9.]+|\.{2,}", "-", text.lower()).strip("-.")
 
 
 def _part(request: HttpRequest) -> str:

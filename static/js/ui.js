@@ -33,7 +33,7 @@
   const search = (input) => {
     const wanted = input.value.trim().toLowerCase();
     for (const option of input.closest(".panel").querySelectorAll(".option")) {
-      option.hidden = !option.textContent.toLowerCase().includes(wanted);
+      option.hidden = !option.querySelector("span").textContent.toLowerCase().includes(wanted);
     }
   };
   document.addEventListener("input", ({ target }) => { if (target.matches(".menu-search")) search(target); });

@@ -1,0 +1,86 @@
+"""A real browser on a real server. Uses the Chromium that the system has; never downloads one."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from accounts.models import User
+from tests.cast import signed_in
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+INSTALL = "Browser tests need Chromium: apt-get install chromium (or set CHROMIUM to the path of one)."
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SIZES = {"320": (320, 640), "phone": (390, 844), "tablet": (768, 1024), "desktop": (1280, 800), "wide": (1920, 1080)}
+
+SignedIn = Callable[..., Page]
+
+
+def chromium() -> str | None:
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        if os.environ.get("FORBID_SKIP") == "1":
+            pytest.fail(INSTALL)
+        pytest.skip(INSTALL)
+    # Playwright keeps an event loop running in this thread, in which Django would refuse to work.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def sign_in(browser: Browser, live_server: LiveServer) -> Iterator[SignedIn]:
+    """``sign_in(person, path="/", size="desktop", theme="light", …)`` opens a page as somebody (None: a visitor).
+
+    What the browser complains about on its console fails the test.
+    """
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_page(
+        person: User | None, path: str = "/", size: str = "desktop", theme: str = "light", **more: Any
+    ) -> Page:
+        width, height = SIZES[size]
+        viewport: Any = {"width": width, "height": height}
+        scheme: Any = theme
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, base_url=live_server.url, **more)
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        if person is not None:
+            session = signed_in(person).cookies["sessionid"].value
+            context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [text for text in complaints if "Failed to load resource" not in text] == []
+
+
+def accessibility_violations(page: Page) -> list[str]:
+    """What axe-core finds wrong with a page, a line each."""
+    results = Axe().run(page).response
+    return [
+        f"{violation['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for violation in results["violations"]
+        for node in violation["nodes"]
+    ]

@@ -1,0 +1,295 @@
+"""The Analytics and Pricing tabs in a browser: with and without JavaScript, on every screen, in light and dark."""
+
+import gzip
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.db import OperationalError
+from playwright.sync_api import Page, Response, expect
+from pytest_django.live_server_helper import LiveServer
+
+from accounts.models import Organization, User
+from analytics.recording import record
+from analytics.reports import Report
+from pricing.models import Price
+from tests.analytics.calls import call, failed, usage
+from tests.browser.conftest import SIZES, SignedIn, accessibility_violations
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime.now(UTC)
+MODELS = ("openai/gpt-oss-120b", "llama-3.3-70b-versatile", "meta-llama/llama-4-maverick-17b-128e-instruct")
+
+
+@pytest.fixture
+def ledger(acme: Organization, user: User, admin: User, super_admin: User) -> None:
+    """Sixty messages of three models over two months, some of them errors; the last model has no price."""
+    for model in MODELS[:2]:
+        Price.objects.create(
+            model=model, input_usd_per_1k_tokens=Decimal("0.15"), output_usd_per_1k_tokens=Decimal("0.6"),
+            effective_from=NOW - timedelta(days=400), source_note="a test",
+        )  # fmt: skip
+    record(
+        call(
+            MODELS[day % 3], organization="acme", at=NOW - timedelta(days=day, minutes=5), user=f"person-{day % 14}",
+            project="a project with quite a long name", expert_id="lawyer", template_id="t1",
+            usage=usage(1000 + day, 300, cached_tokens=200),
+        )
+        for day in range(60)
+    )  # fmt: skip
+    record(failed(organization="acme", at=NOW - timedelta(days=day), model_requested=MODELS[0]) for day in (1, 2))
+
+
+def messages(page: Page) -> str:
+    return page.locator(".card.figure", has_text="Messages").first.locator(".value").inner_text()
+
+
+def drawn(page: Page) -> None:
+    """Wait until all charts are there."""
+    expect(page.locator(".plot .main-svg").first).to_be_visible()
+    expect(page.locator(".plot:not(.js-plotly-plot)")).to_have_count(0)
+
+
+# The whole of it
+
+
+def test_nothing_overflows_on_any_screen(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    for path in ("/", "/pricing/", "/password/"):
+        page = sign_in(admin, path)
+        for size, (width, height) in SIZES.items():
+            page.set_viewport_size({"width": width, "height": height})
+            if path == "/":
+                drawn(page)
+                page.wait_for_timeout(400)  # Plotly follows the size of the window a little later
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, size)
+            assert page.evaluate(CUT_OFF) == [], (path, size)
+
+
+CUT_OFF = """[...document.querySelectorAll('.card, .plot, .value, .button, .chip, .segments, .topbar > *')]
+    .filter(element => element.checkVisibility())
+    .filter(element => element.getBoundingClientRect().left < 0 || element.getBoundingClientRect().right > innerWidth)
+    .map(element => element.className)"""
+
+
+def test_everybody_can_use_it(ledger: None, super_admin: User, stranger: User, sign_in: SignedIn) -> None:
+    """axe-core finds nothing, in light and in dark."""
+    page = sign_in(super_admin)
+    drawn(page)
+    page.locator("summary", has_text="Model").click()
+    assert_accessible(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("button", name="Filters").click()
+    assert_accessible(page)
+    for path in ("/?model=nope", "/?range=custom&from=x&model=nope", "/pricing/", "/password/", "/nothing/"):
+        page.goto(path)
+        assert_accessible(page)
+    assert_accessible(sign_in(stranger))
+    assert_accessible(sign_in(None, "/sign-in/"))
+
+
+def assert_accessible(page: Page) -> None:
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.wait_for_timeout(200)  # colours fade over
+        assert accessibility_violations(page) == [], (page.url, theme)
+
+
+def test_it_is_light_on_the_wire(ledger: None, admin: User, sign_in: SignedIn, live_server: LiveServer) -> None:
+    """Counts what the server's compression makes of each file; the test's server sends them plain."""
+    page = sign_in(admin, "about:blank")
+    loaded: list[Response] = []
+    page.on("response", lambda response: loaded.append(response))
+    page.goto("/")
+    drawn(page)
+    sizes = {response.url: _compressed(response.body()) for response in loaded}
+    assert sum(sizes.values()) <= 500_000, sizes
+    loaded.clear()
+    page.get_by_role("radio", name="Last 7 days").check()
+    page.wait_for_url("**range=7d")
+    assert sum(_compressed(response.body()) for response in loaded) <= 60_000
+    assert all(response.url.startswith(live_server.url) for response in loaded)
+
+
+def _compressed(body: bytes) -> int:
+    return len(gzip.compress(body, 6))
+
+
+# Filters
+
+
+def test_a_filter_changes_the_page_in_its_place(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin)
+    drawn(page)
+    page.evaluate("window.sameDocument = true")
+    model = page.locator("details.filter", has=page.locator("summary", has_text="Model"))
+    model.locator("summary").click()
+    model.get_by_role("checkbox", name=MODELS[1]).check()
+    page.wait_for_url("**/?model=llama-3.3-70b-versatile")
+    model.get_by_role("checkbox", name=MODELS[0]).check()
+    expect(page.locator(".chip")).to_have_count(3)
+    expect(model).to_have_attribute("open", "")  # the menu stays open for more
+    assert messages(page) == "22"
+    page.keyboard.press("Escape")
+    expect(model).not_to_have_attribute("open", "")
+    page.get_by_label(f"Remove Model {MODELS[0]}").click()
+    expect(page.locator(".chip")).to_have_count(2)
+    assert messages(page) == "10"
+    assert not model.locator(f"input[value='{MODELS[0]}']").is_checked()
+    page.go_back()
+    expect(page.locator(".chip")).to_have_count(3)
+    drawn(page)
+    assert page.evaluate("window.sameDocument")
+
+
+def test_a_menu_can_be_searched(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin)
+    menu = page.locator("details.filter", has=page.locator("summary", has_text="User"))
+    menu.locator("summary").click()
+    menu.get_by_label("Search user").fill("person-13")
+    assert menu.locator(".option:visible").count() == 1
+
+
+def test_a_custom_range_and_what_is_wrong_with_it(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin)
+    page.get_by_role("radio", name="Custom").check()
+    page.get_by_label("To", exact=True).fill("2020-01-01")
+    expect(page.get_by_text("The range ends before it begins")).to_be_visible()
+    page.get_by_label("From").fill("2019-12-01")
+    expect(page.get_by_text("No usage recorded for this range.")).to_be_visible()
+    assert "from=2019-12-01" in page.url
+
+
+def test_a_table_sorts_where_it_stands(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin)
+    drawn(page)
+    table = page.get_by_role("region", name="By user")
+    table.scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    table.get_by_role("link", name="User").click()
+    expect(table.locator("th[aria-sort=ascending]")).to_have_text("User")
+    assert table.locator("tbody th .name").first.inner_text() == "(none)"
+    assert abs(page.evaluate("scrollY") - before) < 5
+    page.get_by_label("Pages of users").get_by_role("link", name="Next").click()
+    expect(table.locator("tbody tr")).to_have_count(5)
+
+
+def test_without_javascript_filters_are_a_form_and_links(ledger: None, super_admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(super_admin, java_script_enabled=False)
+    page.locator("summary", has_text="Model").click()
+    page.get_by_role("checkbox", name=MODELS[1]).check()
+    page.locator("details[open]").get_by_role("button", name="Apply").click()
+    assert messages(page) == "10"
+    page.get_by_label("Remove Model").click()
+    assert messages(page) == "32"
+    page.get_by_role("region", name="By model").get_by_role("link", name=MODELS[1]).click()
+    assert messages(page) == "10"
+    page.get_by_role("radio", name="All time").check()
+    page.get_by_role("button", name="Apply").last.click()
+    assert messages(page) == "20"
+    phone = sign_in(super_admin, size="phone", java_script_enabled=False)
+    phone.get_by_role("button", name="Filters").click()
+    expect(phone.get_by_role("heading", name="Filters")).to_be_visible()
+
+
+def test_the_keyboard_is_enough(ledger: None, super_admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(super_admin)
+    drawn(page)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.locator("summary", has_text="Status").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.wait_for_url("**/?status=success")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.textContent.trim()").startswith("Status")
+    assert messages(page) == "30"
+
+
+# Live
+
+
+def test_the_page_follows_what_happens(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin)
+    drawn(page)
+    page.evaluate("Plotly.relayout('plot-tokens', {'xaxis.range': ['2026-01-01', '2026-02-01']})")
+    menu = page.locator("details.filter", has=page.locator("summary", has_text="User"))
+    menu.locator("summary").click()
+    menu.get_by_label("Search user").fill("person")
+    record([call(MODELS[0], organization="acme", at=NOW)])
+    page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")  # not in 5 seconds
+    expect(page.locator(".card.figure", has_text="Messages").first.locator(".value")).to_have_text("33")
+    assert page.evaluate("document.getElementById('plot-tokens').layout.xaxis.range[1]").startswith("2026-02-01")
+    expect(menu).to_have_attribute("open", "")
+    expect(menu.get_by_label("Search user")).to_be_focused()
+    assert page.evaluate("document.getElementById('plot-requests').data[0].y.reduce((a, b) => a + b)") == 33
+
+
+def test_a_pause_is_a_pause(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin)
+    page.clock.install()
+    page.reload()
+    drawn(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.run_for(5_100)
+    page.wait_for_timeout(300)
+    assert len(asked) == 1
+    page.get_by_role("button", name="Live").click()
+    expect(page.get_by_role("button", name="Paused")).to_have_attribute("aria-pressed", "false")
+    page.clock.run_for(20_000)
+    page.wait_for_timeout(300)
+    assert len(asked) == 1
+
+
+def test_a_failure_is_said_and_passes(
+    ledger: None, admin: User, sign_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = sign_in(admin)
+    drawn(page)
+
+    def gone(*_: object) -> None:
+        raise OperationalError("canceling statement due to statement timeout")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Report, "_sum", gone)
+        page.get_by_role("radio", name="Last 7 days").check()
+        expect(page.get_by_text("We couldn't load analytics. Please try again.")).to_be_visible()
+        expect(page.get_by_role("heading", name="Analytics")).to_be_visible()
+    page.get_by_role("link", name="Try again").click()
+    drawn(page)
+    assert "range=7d" in page.url
+
+
+# Look
+
+
+def test_the_theme_is_remembered_and_charts_follow(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin)
+    drawn(page)
+    light = page.evaluate("document.getElementById('plot-cost').data[0].marker.color")
+    page.get_by_label("Account of").click()
+    page.get_by_role("radio", name="Dark").check()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 24)"
+    assert page.evaluate("document.getElementById('plot-cost').data[0].marker.color") != light
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 24)"
+
+
+def test_the_export_is_a_file(ledger: None, super_admin: User, sign_in: SignedIn, tmp_path: Path) -> None:
+    page = sign_in(super_admin, "/?range=all&model=llama-3.3-70b-versatile")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export CSV").click()
+    assert download.value.suggested_filename.endswith("_model-llama-3.3-70b-versatile.csv")
+    download.value.save_as(tmp_path / "usage.csv")
+    assert len((tmp_path / "usage.csv").read_text().splitlines()) == 21
+
+
+def test_a_user_sees_no_cost(ledger: None, user: User, sign_in: SignedIn) -> None:
+    record([call(MODELS[0], organization="acme", user="ann", at=NOW - timedelta(hours=1))])
+    page = sign_in(user)
+    drawn(page)
+    assert "cost" not in page.content().lower()
+    assert page.locator(".tabs a").all_inner_texts() == ["Analytics"]
