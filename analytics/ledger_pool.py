@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import connections
@@ -34,8 +34,18 @@ def _connection_options(timeout_ms: int) -> str:
     return " ".join(f"-c {name}={value}" for name, value in values.items())
 
 
+class LedgerConnection(Connection[Any]):
+    """A connection that sees to it that the embedded server runs, where that is the one to connect to."""
+
+    @classmethod
+    def connect(cls, *args: Any, **kwargs: Any) -> Self:
+        if connections["default"].settings_dict["ENGINE"] == "usage_dashboard.postgresql":
+            settings.EMBEDDED_POSTGRES.ensure_running()
+        return super().connect(*args, **kwargs)
+
+
 @lru_cache(maxsize=1)
-def _pool() -> ConnectionPool[Connection[Any]]:
+def _pool() -> ConnectionPool[LedgerConnection]:
     timeout_ms: int = settings.RECORDING_TIMEOUT_MS
     parameters = connections["default"].get_connection_params()
     for of_django in ("cursor_factory", "context", "prepare_threshold", "client_encoding", "pool", "options"):
@@ -48,6 +58,7 @@ def _pool() -> ConnectionPool[Connection[Any]]:
         "options": _connection_options(timeout_ms),
     }
     return ConnectionPool(
+        connection_class=LedgerConnection,
         kwargs=parameters,
         min_size=0,
         max_size=LEDGER_CONNECTIONS,
@@ -62,9 +73,6 @@ def _pool() -> ConnectionPool[Connection[Any]]:
 @contextmanager
 def ledger_connection() -> Iterator[Connection[Any]]:
     """A connection in autocommit mode. psycopg.OperationalError if none can be had within the time allowed."""
-    embedded = getattr(settings, "EMBEDDED_POSTGRES", None)
-    if embedded is not None and settings.DATABASES["default"]["ENGINE"] == "usage_dashboard.postgresql":
-        embedded.ensure_running()
     with _pool().connection() as connection:
         yield connection
 

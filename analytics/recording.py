@@ -37,6 +37,8 @@ DRAIN_SECONDS = 5.0
 
 Key = tuple[int, str]
 
+INSERT_EVENT = f"INSERT INTO analytics_usageevent ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"  # noqa: S608
+
 COPY_EVENTS = f"COPY analytics_usageevent ({', '.join(COLUMNS)}) FROM STDIN"
 
 FIND_EVENTS = """
@@ -77,8 +79,10 @@ def record(calls: Iterable[Call]) -> Recorded:
 def _rows(connection: Connection[Any], calls: Sequence[Call]) -> dict[Key, Row]:
     """The rows to write by key, in the order of their keys; of two calls with one key, the first."""
     names = [_names(call) for call in calls]
-    whose = directory.resolve(connection, dict.fromkeys(names))
-    prices = book.current(connection)
+    with connection.pipeline():  # both questions in one round trip
+        generation = connection.execute(book.GENERATION_SQL)
+        whose = directory.resolve(connection, dict.fromkeys(names))
+    prices = book.current(connection, generation.fetchone())
     rows: dict[Key, Row] = {}
     for call, name in zip(calls, names, strict=True):
         row = event_row(call, whose[name], prices)
@@ -103,8 +107,7 @@ def _write(connection: Connection[Any], rows: dict[Key, Row]) -> int:
     already do we ask which, and once more if another writer was faster with one of the rest."""
     while rows:
         try:
-            with connection.transaction():
-                _insert(connection, rows)
+            _insert(connection, rows)
         except UniqueViolation:
             known = _known(connection, rows)
             rows = {key: row for key, row in rows.items() if key not in known}
@@ -114,11 +117,22 @@ def _write(connection: Connection[Any], rows: dict[Key, Row]) -> int:
 
 
 def _insert(connection: Connection[Any], rows: dict[Key, Row]) -> None:
-    with connection.cursor() as cursor:
+    """All or nothing. One call, the usual case, takes one round trip; many come in by COPY."""
+    if len(rows) == 1:
+        with connection.pipeline(), connection.transaction():
+            connection.execute(INSERT_EVENT, _as_text(next(iter(rows.values()))))
+            connection.execute(ADD_TO_ROLLUPS, _arrays(rows))
+        return
+    with connection.transaction(), connection.cursor() as cursor:
         with cursor.copy(COPY_EVENTS) as copy:
             for row in rows.values():
                 copy.write_row(row)
         cursor.execute(ADD_TO_ROLLUPS, _arrays(rows))
+
+
+def _as_text(row: Row) -> list[str | None]:
+    """Untyped, so that the statement is prepared once: psycopg would type each number by its size."""
+    return [None if value is None else str(value) for value in row]
 
 
 def _known(connection: Connection[Any], rows: dict[Key, Row]) -> set[Key]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from analytics.ledger_pool import ledger_connection
-from analytics.recording import _rows, record
+from analytics.recording import INSERT_EVENT, _as_text, _rows, record
 from analytics.rows import COLUMNS
 from benchmarks.generate import MODELS
 from benchmarks.setup import milliseconds, report
@@ -57,13 +57,12 @@ def _call(dice: random.Random, at: datetime) -> Call:
 
 def bare_insert_ms(repeat: int = 400) -> list[float]:
     """BEGIN, one prepared INSERT of an event's row, COMMIT: the unit that inline recording is measured in. Sorted."""
-    statement = f"INSERT INTO analytics_usageevent ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
     with ledger_connection() as link:
-        (row,) = _rows(link, calls(1)).values()
+        row = _as_text(next(iter(_rows(link, calls(1)).values())))
 
         def insert() -> None:
             with link.transaction():
-                link.execute(statement, (row[0], new_request_id(), *row[2:]), prepare=True)
+                link.execute(INSERT_EVENT, (row[0], new_request_id(), *row[2:]), prepare=True)
 
         insert()
         return milliseconds(insert, repeat)
