@@ -28,16 +28,16 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for a module and no longer: this thread has an event loop meanwhile, and asynchronous tests need their own."""
     path = chromium()
     if path is None:
         if os.environ.get("FORBID_SKIP") == "1":
             pytest.fail(INSTALL)
         pytest.skip(INSTALL)
-    # Playwright keeps an event loop running in this thread, in which Django would refuse to work.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Django would refuse to work in a thread with an event loop
         running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield running
         running.close()
@@ -58,7 +58,8 @@ def sign_in(browser: Browser, live_server: LiveServer) -> Iterator[SignedIn]:
         width, height = SIZES[size]
         viewport: Any = {"width": width, "height": height}
         scheme: Any = theme
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, base_url=live_server.url, **more)
+        more = {"viewport": viewport, "color_scheme": scheme, "reduced_motion": "reduce"} | more  # colours do not fade
+        context = browser.new_context(base_url=live_server.url, **more)
         context.set_default_timeout(10_000)
         contexts.append(context)
         if person is not None:

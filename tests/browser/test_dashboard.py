@@ -92,7 +92,6 @@ def test_everybody_can_use_it(ledger: None, super_admin: User, stranger: User, s
 def assert_accessible(page: Page) -> None:
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-        page.wait_for_timeout(200)  # colours fade over
         assert accessibility_violations(page) == [], (page.url, theme)
 
 
