@@ -30,7 +30,7 @@ def chromium() -> str | None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for a module and no longer: this thread has an event loop meanwhile, and asynchronous tests need their own."""
+    """One for a module and no longer: this thread has an event loop meanwhile, and asynchronous tests need theirs."""
     path = chromium()
     if path is None:
         if os.environ.get("FORBID_SKIP") == "1":
