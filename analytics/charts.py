@@ -52,9 +52,9 @@ def data(
     totals = [point.totals for point in points]
     series: dict[str, Any] = {
         "x": [point.label for point in points],
-        "input": [int(t.input_tokens - t.cached_tokens) for t in totals],
-        "cached": [int(t.cached_tokens) for t in totals],
-        "output": [int(t.output_tokens) for t in totals],
+        "input": [t.input_tokens - t.cached_tokens for t in totals],
+        "cached": [t.cached_tokens for t in totals],
+        "output": [t.output_tokens for t in totals],
         "requests": [t.requests for t in totals],
         "errors": [t.errors for t in totals],
         "rate": [round(float(t.error_rate or 0), 5) for t in totals],
@@ -85,8 +85,8 @@ def _slices(models: Sequence[Row], link: Callable[[Row], str], sees_cost: bool) 
 def _parts(rows: Sequence[Row], sees_cost: bool) -> dict[str, float]:
     """What the ring can show shares of."""
     parts: dict[str, float] = {
-        "tokens": int(sum(row.totals.total_tokens for row in rows)),
-        "requests": int(sum(row.totals.requests for row in rows)),
+        "tokens": sum(row.totals.total_tokens for row in rows),
+        "requests": sum(row.totals.requests for row in rows),
     }
     if sees_cost:
         parts["cost"] = float(sum(row.totals.cost_usd or 0 for row in rows))

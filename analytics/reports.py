@@ -35,6 +35,7 @@ PAGE_GROUPS: tuple[Group, ...] = (
     ("organization_id",), ("provider",), ("status",),
 )  # fmt: skip
 """The questions that come together."""
+DECIMAL_SUMS = frozenset({"cost_usd", "audio_seconds"})
 FEW_EVENTS = 50_000
 """So many events are read quickly, whatever is asked of them."""
 
@@ -229,7 +230,7 @@ class Report:
 
     def _as_totals(self, sums: Mapping[str, Any]) -> Totals:
         """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
-        said = {name: value for name, value in sums.items() if value is not None}
+        said: dict[str, Any] = {name: _exact(name, value) for name, value in sums.items() if value is not None}
         if not self.viewer.sees_cost:
             return Totals(**{name: value for name, value in said.items() if name not in COST_SUMS})
         return Totals(**({"cost_usd": Decimal(0)} | said))
@@ -254,6 +255,11 @@ def selected(selection: Selection, model: type[UsageEvent] | type[Rollup]) -> Q:
             one_of |= Q(**{f"{dimension}__isnull": True})
         condition &= one_of
     return condition
+
+
+def _exact(name: str, value: Any) -> int | Decimal:
+    """PostgreSQL's sum of integers is a decimal number."""
+    return Decimal(value) if name in DECIMAL_SUMS else int(value)
 
 
 def _sums(row: Mapping[str, Any]) -> dict[str, Any]:
