@@ -18,6 +18,7 @@ from typing import Any
 import groq
 
 from groq_client import AsyncGroq, Call, Groq
+from groq_client.call import Recorder
 
 MODEL = "llama-3.1-8b-instant"
 MESSAGES: Any = [{"role": "user", "content": "Name three rivers of Asia."}]
@@ -95,10 +96,11 @@ def _wait_for(base_url: str) -> None:
     raise RuntimeError("The simulator did not start.")
 
 
-def sync_overhead(base_url: str, calls: int = 1000) -> Overhead:
+def sync_overhead(base_url: str, calls: int = 1000, recorder: Recorder | None = None) -> Overhead:
+    """Through the null recorder, or through ``recorder`` (the ledger)."""
     with (
         groq.Groq(base_url=base_url, **OPTIONS) as bare,
-        Groq(base_url=base_url, recorder=NullRecorder(), **OPTIONS) as ours,
+        Groq(base_url=base_url, recorder=recorder or NullRecorder(), **OPTIONS) as ours,
     ):
 
         def timed(client: groq.Groq) -> float:
@@ -183,6 +185,30 @@ def all_figures(base_url: str, *, calls: int = 1000, rounds: int = 10) -> list[O
         sync_stream_rate(base_url, rounds=rounds),
         async_stream_rate(base_url, rounds=rounds),
     ]
+
+
+def run() -> None:
+    """The figures of docs/benchmarks.md: with the ledger, in units of a bare insert of an event's row."""
+    from analytics.recording import LedgerRecorder
+    from benchmarks.recording import bare_insert_ms
+    from benchmarks.setup import report
+
+    bare = statistics.median(bare_insert_ms())
+    report("A bare one-row INSERT … COMMIT, p50", f"{bare:.2f} ms")
+    with simulator() as base_url:
+        for name, recorder, goal in (
+            ("nothing", NullRecorder(), ""),
+            ("the ledger", LedgerRecorder(), "p50 ≤ 2 × bare"),
+        ):
+            added = sync_overhead(base_url, recorder=recorder)
+            value = f"{added.added_p50 / bare:.2f} × | {added.added_p99 / bare:.2f} ×"
+            report(f"Our client adds to a call of the SDK, recording to {name}: p50 | p99", value, goal)
+        for stream in (sync_stream_rate(base_url), async_stream_rate(base_url)):
+            report(
+                f"Chunks/s of a stream of {stream.chunks:,} ({stream.kind})",
+                f"{stream.ratio:.2f} × SDK",
+                "goal ≥ 0.95 ×",
+            )
 
 
 def _in_turn(number: int, measure: Any, bare: groq.Groq, ours: groq.Groq) -> tuple[float, float]:

@@ -35,7 +35,9 @@ def run() -> None:
         cursor.execute(f"SELECT count(*) FROM analytics_usageevent WHERE {condition}")
         (rows,) = cursor.fetchone()
     report(
-        f"CSV of {rows:,} rows ({size / 1e6:,.0f} MB)", f"{rows / ours:,.0f}/s = {plain / ours:.0%} of COPY", "goal ≥ 50 %"
+        f"CSV of {rows:,} rows ({size / 1e6:,.0f} MB)",
+        f"{rows / ours:,.0f}/s = {plain / ours:.0%} of COPY",
+        "goal ≥ 50 %",
     )
     report("Memory that the CSV took", f"{grown:.0f} MB", "goal ≤ 64 MB")
 
