@@ -64,7 +64,6 @@ def _pool() -> ConnectionPool[LedgerConnection]:
         max_size=LEDGER_CONNECTIONS,
         timeout=timeout_ms / 1000,
         reconnect_timeout=5,
-        check=ConnectionPool.check_connection,  # 20 µs, and a server that was restarted costs no call
         open=True,
         name="usage-recorder",
     )
@@ -75,6 +74,11 @@ def ledger_connection() -> Iterator[Connection[Any]]:
     """A connection in autocommit mode. psycopg.OperationalError if none can be had within the time allowed."""
     with _pool().connection() as connection:
         yield connection
+
+
+def discard_lost() -> None:
+    """Replace the connections that the server has closed: after a restart that is all of them."""
+    _pool().check()
 
 
 def close() -> None:

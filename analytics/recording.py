@@ -22,7 +22,7 @@ from psycopg.errors import UniqueViolation
 
 from accounts import directory
 from accounts.directory import Names
-from analytics.ledger_pool import ledger_connection
+from analytics.ledger_pool import discard_lost, ledger_connection
 from analytics.rollup_sql import add_to_rollups
 from analytics.rows import COLUMNS, Row, event_row, storable
 from groq_client.call import Call
@@ -52,6 +52,10 @@ ADD_TO_ROLLUPS = add_to_rollups(
 )
 
 
+class LostConnectionError(OperationalError):
+    """The connection turned out to be closed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """How many events a batch added, and how many it already found."""
@@ -70,10 +74,22 @@ def record(calls: Iterable[Call]) -> Recorded:
     calls = list(calls)
     if not calls:
         return Recorded(0, 0)
-    with ledger_connection() as connection:
-        rows = _rows(connection, calls)
-        written = _write(connection, rows)
+    try:
+        written = _record(calls)
+    except LostConnectionError:  # the server was restarted since; what may have been committed is found to be there
+        discard_lost()
+        written = _record(calls)
     return Recorded(written, len(calls) - written)
+
+
+def _record(calls: Sequence[Call]) -> int:
+    with ledger_connection() as connection:
+        try:
+            return _write(connection, _rows(connection, calls))
+        except OperationalError as error:
+            if connection.broken:
+                raise LostConnectionError(str(error)) from error
+            raise
 
 
 def _rows(connection: Connection[Any], calls: Sequence[Call]) -> dict[Key, Row]:
