@@ -27,6 +27,20 @@ START_SECONDS = 180
 STOP_SECONDS = 60
 READY = "Ctrl-C stops everything."
 
+# As in the README: a program that is no Django project.
+PROGRAM = """
+import usage_dashboard
+
+usage_dashboard.connect()
+
+from groq_client import Groq
+from groq_client.simulator.server import running_simulator
+
+with running_simulator() as simulator:
+    client = Groq(api_key="test", base_url=simulator.base_url, organization="acme-robotics", session="plain-program")
+    client.chat.completions.create(model="openai/gpt-oss-20b", messages=[{"role": "user", "content": "Hello"}])
+"""
+
 
 class Demo:
     """A running demonstration and what it has printed so far."""
@@ -34,12 +48,13 @@ class Demo:
     def __init__(self, var_dir: Path, port: int) -> None:
         self.var_dir, self.port = var_dir, port
         unset = {"GROQ_API_KEY", "GROQ_BASE_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
-        environment = {name: value for name, value in os.environ.items() if name not in unset}
-        environment |= {"VAR_DIR": str(var_dir), "COMPRESS_STATIC": "0", "EMBEDDED_POSTGRES_SETTINGS": "fsync=off"}
+        self.environment = {name: value for name, value in os.environ.items() if name not in unset}
+        self.environment["VAR_DIR"] = str(var_dir)
+        self.environment |= {"COMPRESS_STATIC": "0", "EMBEDDED_POSTGRES_SETTINGS": "fsync=off"}
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "demo", f"--port={port}", "--days=3", f"--events={EVENTS}"],
             cwd=ROOT,
-            env=environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -156,6 +171,9 @@ def test_a_newcomer_sees_live_priced_calls(start: Callable[..., Demo]) -> None:
     live = "request_id NOT LIKE 'demo-%'"
     before = demo.count(live)
     wait_until(lambda: demo.count(f"{live} AND cost_usd > 0") > before + 3, 60)
+
+    subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, env=demo.environment, check=True, timeout=60)
+    assert demo.count("session_id = 'plain-program' AND cost_usd > 0") == 1
 
     other = start(demo.port)
     assert other.wait_for_exit() == 1
