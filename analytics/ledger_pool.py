@@ -20,7 +20,7 @@ LEDGER_CONNECTIONS = 4
 
 def _connection_options(timeout_ms: int) -> str:
     """Server-side limits of every statement. Plans are made once, since the same statements come all day; and as all of
-    them look rows up by their keys, whatever the statistics of a young table say, they go by the indexes."""
+    them look rows up by their keys, whatever the statistics of a young table say, no table is read whole."""
     values = {
         "statement_timeout": timeout_ms,
         "lock_timeout": timeout_ms,
@@ -48,14 +48,16 @@ class LedgerConnection(Connection[Any]):
 def _pool() -> ConnectionPool[LedgerConnection]:
     timeout_ms: int = settings.RECORDING_TIMEOUT_MS
     parameters = connections["default"].get_connection_params()
-    for of_django in ("cursor_factory", "context", "prepare_threshold", "client_encoding", "pool", "options"):
+    for of_django in ("cursor_factory", "context", "prepare_threshold", "client_encoding", "pool"):
         parameters.pop(of_django, None)
     parameters |= {
         "autocommit": True,
         "prepare_threshold": 0,
         "application_name": "usage-recorder",
         "connect_timeout": max(2, timeout_ms // 1000),
-        "options": _connection_options(timeout_ms),
+        "options": f"{parameters.get('options', '')} {_connection_options(timeout_ms)}",
+        "tcp_user_timeout": 2 * timeout_ms,  # a peer that vanished without a word does not hold the writer for long
+        "keepalives_idle": 10,
     }
     return ConnectionPool(
         connection_class=LedgerConnection,

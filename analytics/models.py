@@ -105,8 +105,8 @@ class UsageEvent(models.Model):
         # The database's primary key is (id, organization); see migration 0001.
         permissions = (("export_usageevent", "Can export usage events"),)
         constraints = (
-            # Serves the writer: a call is recorded once.
-            models.UniqueConstraint(fields=("organization", "request_id"), name="usageevent_request_id"),
+            # Serves the writer: a call is recorded once. Request ids rise with time, so that new ones lie side by side.
+            models.UniqueConstraint(fields=("request_id", "organization"), name="usageevent_request_id"),
         )
         indexes = (
             # Serves the event log, the export and reports that no cube has the dimensions for.

@@ -14,11 +14,12 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
-from psycopg import Connection, OperationalError
-from psycopg.errors import UniqueViolation
+from django.conf import settings
+from psycopg import Connection, InterfaceError, OperationalError
+from psycopg.errors import ReadOnlySqlTransaction, UniqueViolation
 
 from accounts import directory
 from accounts.directory import Names
@@ -30,7 +31,8 @@ from pricing import book
 
 logger = logging.getLogger("usage.recording")
 
-BACKLOG_SIZE = 10_000
+MEMORY = 10_000
+"""Calls that may wait in memory for the database."""
 BATCH_SIZE = 500
 RETRY_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
@@ -41,15 +43,21 @@ INSERT_EVENT = f"INSERT INTO analytics_usageevent ({', '.join(COLUMNS)}) VALUES 
 
 COPY_EVENTS = f"COPY analytics_usageevent ({', '.join(COLUMNS)}) FROM STDIN"
 
-FIND_EVENTS = """
-SELECT organization_id, request_id FROM analytics_usageevent
-JOIN unnest(%s::bigint[], %s::text[]) AS key (organization_id, request_id) USING (organization_id, request_id)
-"""
+# The events of the given keys, and, by the "+ 0", through the unique index alone: before its first ANALYZE a table has
+# no statistics, and the planner may take an index of the organization and read all of its events for each key.
+EVENTS_OF_KEYS = """(
+    SELECT event.* FROM unnest(%s::bigint[], %s::text[]) AS key (organization_id, request_id)
+    JOIN analytics_usageevent AS event
+      ON event.request_id = key.request_id AND event.organization_id + 0 = key.organization_id
+) AS recorded"""
 
-ADD_TO_ROLLUPS = add_to_rollups(
-    "analytics_usageevent JOIN unnest(%s::bigint[], %s::text[]) AS key (organization_id, request_id)"
-    " USING (organization_id, request_id)"
-)
+FIND_EVENTS = f"SELECT organization_id, request_id FROM {EVENTS_OF_KEYS}"  # noqa: S608
+
+ADD_TO_ROLLUPS = add_to_rollups(EVENTS_OF_KEYS)
+
+
+MAY_PASS = (OperationalError, InterfaceError, ReadOnlySqlTransaction)
+"""What is wrong with the database and not with the call: away, slow, overloaded, or a standby that takes no writes."""
 
 
 class LostConnectionError(OperationalError):
@@ -126,6 +134,8 @@ def _write(connection: Connection[Any], rows: dict[Key, Row]) -> int:
             _insert(connection, rows)
         except UniqueViolation:
             known = _known(connection, rows)
+            if not known:
+                raise  # something else that has to be unique is not
             rows = {key: row for key, row in rows.items() if key not in known}
         else:
             break
@@ -163,112 +173,130 @@ def _arrays(keys: Iterable[Key]) -> tuple[list[int], list[str]]:
 class LedgerRecorder:
     """Records calls as they end: the ``groq_client.call.Recorder`` that the ledger plugs in.
 
-    Writes in the caller's thread, within a bounded time. What the database cannot take stays in memory and is written
-    as soon as it can; until then nobody waits for it again. (A journal on disk will take the place of the memory.)
+    The row is there when ``finish`` returns, unless the database is away or slow: then the call waits in memory, and
+    until the database takes calls again nobody waits for it. (A journal on disk will take the place of the memory, and
+    nobody will wait at all.)
     """
 
     start_is_blocking = False
 
-    def __init__(self, backlog_size: int = BACKLOG_SIZE) -> None:
-        self._backlog = Backlog(backlog_size)
+    def __init__(self, memory: int = MEMORY) -> None:
+        self._writer = Writer(memory)
 
     def start(self, call: Call) -> None:
         """Nothing yet: budgets will refuse calls here."""
 
     def finish(self, call: Call) -> None:
-        """Write the call. Never raises: a call that cannot be written is logged whole, as JSON."""
-        if self._backlog.is_waiting:
-            self._backlog.add(call)
-            return
-        try:
-            record([call])
-        except OperationalError as error:
-            logger.warning("The database cannot take a call now, it is kept in memory: %s", error)
-            self._backlog.add(call)
-        except Exception:
-            report_lost(call, "could not be recorded")
-        else:
-            logger.info("recorded %s", _Described(call))
+        """Write the call; returns within ``RECORDING_TIMEOUT_MS`` and never raises."""
+        self._writer.write(call, settings.RECORDING_TIMEOUT_MS / 1000)
 
-    def flush(self, timeout: float | None = None) -> bool:
-        """Wait until what is kept in memory is written; False if it was not within ``timeout`` seconds."""
-        return self._backlog.wait(timeout)
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything in memory is written; False if it was not within ``timeout`` seconds."""
+        return self._writer.flush(timeout)
 
 
-class Backlog:
-    """Calls that wait for the database, and the thread that brings them there."""
+class Writer:
+    """One thread that brings calls into the ledger. What ends while it writes goes into its next transaction.
 
-    def __init__(self, size: int) -> None:
+    A call that the ledger can never take, and one that there is no room to keep, is logged whole and counted.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self._memory = memory
+        self._is_closing = False
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)  # the calls and the thread are the parent's
+        atexit.register(self._close)
+
+    def _begin(self) -> None:
         self._calls: deque[Call] = deque()
-        self._size = size
-        self._changed = threading.Condition()
+        self._added = self._settled = 0
+        self._is_late = False
+        """The last attempt failed or took too long: no caller waits until one succeeds."""
         self._thread: threading.Thread | None = None
-        self._closing = False
-        os.register_at_fork(after_in_child=self._forget)
-        atexit.register(self._drain)
+        self._lock = threading.Lock()
+        self._work, self._done = threading.Condition(self._lock), threading.Condition(self._lock)
 
-    @property
-    def is_waiting(self) -> bool:
-        return bool(self._calls)
-
-    def add(self, call: Call) -> None:
-        with self._changed:
-            if self._closing or len(self._calls) >= self._size:
-                report_lost(call, "is lost: the database is away, and so is the room to let the call wait")
+    def write(self, call: Call, timeout: float) -> None:
+        """Hand over a call, and wait up to ``timeout`` seconds until it is settled."""
+        with self._lock:
+            if len(self._calls) >= self._memory:
+                report_lost(call, "is lost: the database is away and there is no room to let more calls wait")
                 return
             self._calls.append(call)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="usage-backlog", daemon=True)
-                self._thread.start()
+            self._added += 1
+            number = self._added
+            self._ensure_thread()
+            self._work.notify()
+            if not self._is_late and not self._done.wait_for(lambda: self._settled >= number or self._is_late, timeout):
+                logger.warning("The database is slow: calls wait in memory.")
+                self._is_late = True
+            if self._is_closing and self._settled < number:
+                self._give_up()
 
-    def wait(self, timeout: float | None) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._calls, timeout)
+    def flush(self, timeout: float) -> bool:
+        with self._lock:
+            return self._done.wait_for(lambda: not self._calls, timeout)
+
+    def _ensure_thread(self) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            return
+        thread = threading.Thread(target=self._run, name="usage-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending
+            self._give_up()
+        else:
+            self._thread = thread
 
     def _run(self) -> None:
-        while batch := self._first():
-            if self._write(batch):
-                with self._changed:
-                    for _ in batch:
-                        self._calls.popleft()
-                    self._changed.notify_all()
-            elif self._closing:
-                return
-            else:
+        while True:
+            with self._lock:
+                self._work.wait_for(lambda: self._calls)
+                batch = list(islice(self._calls, BATCH_SIZE))
+            settled = settle(batch)
+            with self._lock:
+                for _ in range(min(settled, len(self._calls))):
+                    self._calls.popleft()
+                self._settled += settled
+                self._is_late = settled < len(batch)
+                self._done.notify_all()
+            if settled < len(batch):
                 time.sleep(RETRY_SECONDS)
 
-    def _first(self) -> list[Call]:
-        """What to write next. With nothing left the thread ends, and the next call starts another."""
-        with self._changed:
-            if not self._calls:
-                self._thread = None
-            return list(islice(self._calls, BATCH_SIZE))
+    def _close(self) -> None:
+        """At exit. Calls that end later still (open streams are ended at exit too) are not kept waiting either."""
+        with self._lock:
+            self._is_closing = True
+            self._done.wait_for(lambda: not self._calls, DRAIN_SECONDS)
+            self._give_up()
 
-    def _write(self, batch: list[Call]) -> bool:
-        """Whether the batch is settled: written, or refused for a reason that time will not mend."""
-        try:
-            record(batch)
-        except OperationalError:
-            return False
-        except Exception:
-            if len(batch) == 1:
-                report_lost(batch[0], "could not be recorded")
-            else:
-                return all(self._write([call]) for call in batch)
-        return True
-
-    def _drain(self) -> None:
-        """At exit: one more attempt, then what is left goes to the log, whole, from where it can be imported."""
-        self._closing = True
-        thread = self._thread
-        if thread is not None:
-            thread.join(DRAIN_SECONDS)
+    def _give_up(self) -> None:
         while self._calls:
+            self._settled += 1
             report_lost(self._calls.popleft(), "is lost: the process ends and the database is away")
 
-    def _forget(self) -> None:
-        """In a forked child: the calls and the thread are the parent's."""
-        self._calls, self._changed, self._thread = deque(), threading.Condition(), None
+
+def settle(calls: Sequence[Call]) -> int:
+    """Write calls, and tell how many from the first on are done with: all, unless the database is away.
+
+    If the ledger refuses a batch for what is in it, its calls are written one by one, to lose no more than must be.
+    """
+    try:
+        recorded = record(calls)
+    except MAY_PASS as error:
+        logger.warning("The database takes no calls now, they wait in memory: %s", error)
+        return 0
+    except Exception:
+        if len(calls) == 1:
+            report_lost(calls[0], "could not be recorded")
+            return 1
+        return sum(takewhile(bool, (settle([call]) for call in calls)))
+    if recorded.duplicates:
+        logger.warning("%s calls were recorded before under their request ids and are not again.", recorded.duplicates)
+    for call in calls:
+        logger.info("recorded %s", _Described(call))
+    return len(calls)
 
 
 lost_calls = 0

@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
             options={
                 'permissions': (('export_usageevent', 'Can export usage events'),),
                 'indexes': [models.Index(fields=['organization', 'day', 'timestamp'], name='usageevent_org_day'), models.Index(fields=['organization', 'user', 'day'], name='usageevent_org_user_day')],
-                'constraints': [models.UniqueConstraint(fields=('organization', 'request_id'), name='usageevent_request_id')],
+                'constraints': [models.UniqueConstraint(fields=('request_id', 'organization'), name='usageevent_request_id')],
             },
         ),
         migrations.RunSQL(EVENT_PRIMARY_KEY, migrations.RunSQL.noop),

@@ -1,13 +1,21 @@
 """The writer: what a call becomes, once, together with its sums."""
 
 import logging
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg.errors import ReadOnlySqlTransaction
 
 from accounts.models import Organization, Project, User
 from analytics import ledger_pool, recording
@@ -222,7 +230,7 @@ def test_calls_wait_in_memory_while_the_database_is_away(acme: Organization, out
 
 
 def test_a_full_memory_is_counted_and_logged_whole(outage: Outage, caplog: pytest.LogCaptureFixture) -> None:
-    recorder, before = LedgerRecorder(backlog_size=1), recording.lost_calls
+    recorder, before = LedgerRecorder(memory=1), recording.lost_calls
     recorder.finish(call())
     with caplog.at_level(logging.ERROR, "usage.recording"):
         recorder.finish(call(request_id="the-lost-one"))
@@ -241,6 +249,94 @@ def test_a_call_that_cannot_be_recorded_does_not_hold_up_the_others(
     outage.on = False
     assert recorder.flush(timeout=5)
     assert UsageEvent.objects.count() == 2
+
+
+def test_a_server_that_hangs_does_not_hold_the_caller(acme: Organization, settings: Any) -> None:
+    """It neither answers nor closes: the caller waits as long as is allowed, the next one not at all, none is lost."""
+    ledger_pool.close()  # so that there is one connection, the one to be stopped
+    recorder = LedgerRecorder()
+    recorder.finish(call())
+    with ledger_pool.ledger_connection() as connection:
+        pid = connection.info.backend_pid
+    settings.RECORDING_TIMEOUT_MS = 300
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        first, second = timed(lambda: recorder.finish(call())), timed(lambda: recorder.finish(call()))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert 0.25 < first < 1
+    assert second < 0.1
+    assert recorder.flush(timeout=10)
+    assert UsageEvent.objects.count() == 3
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+def test_a_standby_that_takes_no_writes_is_waited_for(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusals = iter([ReadOnlySqlTransaction("cannot execute COPY in a read-only transaction")])
+    real = recording._insert
+
+    def insert(*args: Any) -> None:
+        for refusal in refusals:
+            raise refusal
+        real(*args)
+
+    monkeypatch.setattr(recording, "_insert", insert)
+    monkeypatch.setattr(recording, "RETRY_SECONDS", 0.02)
+    recorder, before = LedgerRecorder(), recording.lost_calls
+    recorder.finish(call())
+    assert recorder.flush(timeout=5)
+    assert (UsageEvent.objects.count(), recording.lost_calls) == (1, before)
+
+
+def test_a_young_table_is_written_to_as_quickly_as_an_old_one(acme: Organization) -> None:
+    """Before its first ANALYZE, within the recorder's own time limit: the plan must not read all events for each."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE analytics_usageevent, analytics_rollup")
+    assert record([call(organization=acme.slug) for _ in range(5000)]).events == 5000
+
+
+def test_many_threads_share_transactions(acme: Organization) -> None:
+    recorder = LedgerRecorder()
+    threads = [threading.Thread(target=lambda: [recorder.finish(call()) for _ in range(10)]) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert UsageEvent.objects.count() == 100
+
+
+def test_calls_that_end_at_exit_are_written(acme: Organization) -> None:
+    """A process that ends with a stream still open: its call is ended by an exit handler, and recorded."""
+    program = """
+import os, django
+django.setup()
+from django.db import connections
+connections["default"].settings_dict["NAME"] = os.environ["TEST_DATABASE"]
+from groq_client import Groq
+from groq_client.simulator.server import running_simulator
+simulator = running_simulator()
+client = Groq(api_key="gsk_test", base_url=simulator.__enter__().base_url)
+messages = [{"role": "user", "content": "hi"}]
+stream = client.chat.completions.create(model="openai/gpt-oss-20b", messages=messages, stream=True)
+next(stream)
+"""
+    from django.db import connection
+
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "usage_dashboard.settings",
+        "TEST_DATABASE": str(connection.settings_dict["NAME"]),
+    }
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+    assert UsageEvent.objects.get().error_code == "abandoned"
 
 
 def test_finish_never_raises(acme: Organization, caplog: pytest.LogCaptureFixture) -> None:

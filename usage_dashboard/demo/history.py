@@ -12,7 +12,6 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import connection
 
 from accounts.models import Organization
 from analytics.models import UsageEvent
@@ -24,7 +23,6 @@ from usage_dashboard.demo.scenarios import SHARES, Scenario, attribution_of, mod
 
 SEED = "groq-ledger"
 PREFIX = "demo-"
-FIRST_BATCH_SIZE = 500
 BATCH_SIZE = 2_500
 RECENT = timedelta(hours=6)
 """A history that reaches as close to now is complete: live calls go on from there."""
@@ -94,8 +92,6 @@ def load(days: int, events: int, now: datetime, show: Callable[[int, int], None]
     added = done = 0
     for batch in _batches(_in_turn(missing)):
         added += record(batch).events
-        if not done:
-            _analyze()
         done += len(batch)
         show(done, max(total, done))
     return added
@@ -171,17 +167,8 @@ def _in_turn(missing: list[_Missing]) -> Iterator[Call]:
 
 
 def _batches(calls: Iterator[Call]) -> Iterator[list[Call]]:
-    """Batches, of which the first one is small: see ``_analyze``."""
-    size = FIRST_BATCH_SIZE
-    while batch := list(islice(calls, size)):
+    while batch := list(islice(calls, BATCH_SIZE)):
         yield batch
-        size = BATCH_SIZE
-
-
-def _analyze() -> None:
-    """Count what is in the tables. Left uncounted, they pass for empty, and the way to a row is chosen accordingly."""
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE analytics_usageevent, analytics_rollup")
 
 
 def _shape(source: Source, window: Window, day: date) -> float:
