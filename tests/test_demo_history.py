@@ -86,7 +86,6 @@ def test_it_is_extended_by_the_days_since(people: None) -> None:
 
 
 def test_an_interrupted_load_is_finished_by_the_next(people: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "FIRST_BATCH_SIZE", 150)
     monkeypatch.setattr(history, "BATCH_SIZE", 150)
 
     def stop_soon(done: int, total: int) -> None:
