@@ -4,6 +4,9 @@ from analytics.cubes import BASE_DIMENSIONS, BUCKET_BOUNDS_MS, CUBES, DIMENSIONS
 
 KEY = ("organization_id", "cube", "day", "provider", "status", *DIMENSIONS)
 
+# The order of writing; the columns that tell most rows apart come early, which makes sorting quick.
+ORDER = ("organization_id", "cube", "day", *DIMENSIONS, "status", "provider")
+
 # Measure of a rollup row: how it is computed from events.
 MEASURES = {
     "requests": "count(*)",
@@ -44,7 +47,7 @@ FROM (SELECT *, coalesce(project_id, 0) AS project, coalesce(user_id, 0) AS pers
       FROM {events}) AS event
 GROUP BY {", ".join(BASE_DIMENSIONS)},
          GROUPING SETS ({", ".join(f"({', '.join(_columns(cube.dimensions))})" for cube in CUBES)})
-ORDER BY {", ".join(str(position) for position in range(1, len(KEY) + 1))}
+ORDER BY {", ".join(str(KEY.index(name) + 1) for name in ORDER)}
 ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(_merge(name) for name in MEASURES)}
 """  # noqa: S608 - made of this module's own words
 

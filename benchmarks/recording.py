@@ -14,15 +14,17 @@ from benchmarks.generate import MODELS
 from benchmarks.setup import milliseconds, report
 from groq_client.call import Attribution, Call, RateLimit, Usage, new_request_id
 
-BATCH = 5_000
+BATCH = 20_000
 BULK_EVENTS = 100_000
+A_DAY = 111_000
+"""Events of a day, as in the large ledger: how often a batch meets the same sums again depends on it."""
 
 
 def calls(count: int, seed: int = 1) -> list[Call]:
-    """Calls of the last 30 days in the order of their time, as an import brings them."""
+    """Calls in the order of their time, as an import brings them."""
     dice = random.Random(seed)
     start = datetime.now(UTC) - timedelta(days=30)
-    return [_call(dice, start + timedelta(days=30) * (n / count)) for n in range(count)]
+    return [_call(dice, start + timedelta(days=n / A_DAY)) for n in range(count)]
 
 
 def _call(dice: random.Random, at: datetime) -> Call:

@@ -22,7 +22,7 @@ ALTER TABLE analytics_rollup_parent RENAME TO analytics_rollup;
 ALTER INDEX analytics_rollup_parent_pkey RENAME TO analytics_rollup_pkey;
 """ + "".join(
     f"CREATE TABLE analytics_rollup_{n} PARTITION OF analytics_rollup FOR VALUES IN ({n}) WITH (fillfactor = 70);\n"
-    for n in range(1, 12)
+    for n in range(1, 10)
 )
 
 
