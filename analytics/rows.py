@@ -7,7 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from accounts.directory import Whose
-from groq_client.call import Call, Usage
+from groq_client.call import MAX_COUNT, Call, Usage
 from pricing.book import PriceBook
 from pricing.cost import BATCH_TIER, cost, total_cost
 from pricing.fields import to_nano
@@ -16,9 +16,15 @@ from pricing.models import Price
 Value = str | int | float | bool | Decimal | datetime | date | None
 Row = tuple[Value, ...]
 
-MAX_COUNT = 10**9
-"""Tokens, characters or seconds of one call; above it the number is wrong, and sums could leave their column."""
 MAX_INT = 2**31 - 1
+LIMITS = {
+    "input_tokens": MAX_COUNT,
+    "output_tokens": MAX_COUNT,
+    "total_tokens": 2 * MAX_COUNT,
+    "cached_tokens": MAX_COUNT,
+    "reasoning_tokens": MAX_COUNT,
+    "characters": MAX_COUNT,
+}
 
 COLUMNS = (
     "organization_id", "request_id", "timestamp", "day", "hour",
@@ -77,12 +83,14 @@ def charge_of(call: Call, organization_id: int, book: PriceBook) -> Charge:
     """The cost at the prices in force when the call started.
 
     A compound call is the sum of its parts, each at its own model's price. A call that failed before it used
-    anything cost nothing, whether or not its model has a price.
+    anything cost nothing, whether or not its model has a price. Audio of unknown length has no cost: it was not free.
     """
 
     def price_of(model: str) -> Price | None:
         return book.in_force(call.provider, model, organization_id, call.started_at)
 
+    if _is_of_unknown_length(call):
+        return Charge(None)
     tier = BATCH_TIER if call.operation == "batch" else call.service_tier
     if call.usage.parts:
         priced = [(part, price_of(part.model)) for part in call.usage.parts]
@@ -108,17 +116,25 @@ def _part(model: str, usage: Usage, price: Price | None, service_tier: str) -> d
     }
 
 
+def _is_of_unknown_length(call: Call) -> bool:
+    """Whether Groq heard audio whose length neither it nor the client could tell."""
+    was_heard = call.status == "success" or call.usage.estimated
+    return call.operation in ("transcription", "translation") and was_heard and not call.usage.audio_seconds
+
+
 def _used_anything(usage: Usage) -> bool:
     return bool(usage.input_tokens or usage.output_tokens or usage.audio_seconds or usage.characters)
 
 
 def _check(usage: Usage) -> None:
-    for name in ("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens", "characters"):
+    for name, limit in LIMITS.items():
         value = getattr(usage, name)
-        if not 0 <= value <= MAX_COUNT:
-            raise InvalidCallError(f"{name} is {value}; it must be between 0 and {MAX_COUNT}.")
+        if not 0 <= value <= limit:
+            raise InvalidCallError(f"{name} is {value}; it must be between 0 and {limit}.")
     if not usage.audio_seconds.is_finite() or not 0 <= usage.audio_seconds < MAX_COUNT:
         raise InvalidCallError(f"audio_seconds is {usage.audio_seconds}; it must be between 0 and {MAX_COUNT}.")
+    for part in usage.parts:
+        _check(part.usage)
 
 
 def storable(value: str, limit: int = 200) -> str:

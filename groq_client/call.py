@@ -15,6 +15,12 @@ from typing import Any, Literal, Protocol
 Operation = Literal["chat", "transcription", "translation", "speech", "embedding", "batch"]
 Status = Literal["success", "error"]
 
+MAX_COUNT = 10**9
+"""Tokens, characters or seconds of one call; above it a number is wrong, and sums could leave their column. The client
+takes a larger count for one that was not reported; the ledger refuses a call that has one. A total is of two counts,
+and may be twice as much.
+"""
+
 
 def new_request_id() -> str:
     """A UUID version 7 as 32 hexadecimal digits: unique, and ordered in time, which keeps indexes compact."""

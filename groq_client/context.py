@@ -8,9 +8,8 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from contextvars import ContextVar, Token
-from dataclasses import dataclass, field, replace
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
@@ -106,8 +105,12 @@ def clean_metadata(metadata: object) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    attribution: Attribution = NOTHING_SAID
-    request_ids: list[str] = field(default_factory=list)
+    """What holds inside a ``with usage_context``, and what held before it."""
+
+    entered: "usage_context"
+    outer: "_Context | None"
+    attribution: Attribution
+    request_ids: list[str]
     """Holds the request id until the first call takes it. Shared with copies of the context, hence a list."""
 
     def take_request_id(self) -> str:
@@ -125,25 +128,37 @@ class usage_context:  # noqa: N801 - reads as a statement: with usage_context(us
 
     Asyncio tasks inherit the context in which they are created; other threads need :func:`carry_context`.
     ``request_id`` goes to the first call in the context only, since an id names one call: later ones get fresh ids.
+    One instance may be entered any number of times, one inside the other and by many tasks and threads at once: what
+    an exit has to undo is kept in the context, not in the instance.
     """
 
     def __init__(self, *, request_id: str | None = None, **said: Unpack[AttributionOptions]) -> None:
         self._said = attribution_from(said)
         self._request_id = clean(request_id) if request_id else ""
-        self._tokens: list[Token[_Context | None]] = []
 
     def __enter__(self) -> None:
-        outer = _context.get() or _Context()
-        request_ids = [self._request_id] if self._request_id else outer.request_ids
-        self._tokens.append(_context.set(_Context(outer.attribution.merged(self._said), request_ids)))
+        outer = _context.get()
+        inherited = outer.request_ids if outer is not None else []
+        _context.set(self._laid_over(outer, [self._request_id] if self._request_id else inherited))
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # An async generator that is closed by the event loop leaves its `with` in another context,
-        # where there is nothing to undo.
-        with suppress(ValueError):
-            _context.reset(self._tokens.pop())
+        _context.set(self._left(_context.get()))
+
+    def _laid_over(self, outer: _Context | None, request_ids: list[str]) -> _Context:
+        said = self._said if outer is None else outer.attribution.merged(self._said)
+        return _Context(self, outer, said, request_ids)
+
+    def _left(self, context: _Context | None) -> _Context | None:
+        """``context`` without the last entry of this instance; what was entered since stays.
+
+        There is none where an async generator is closed by the event loop, which leaves its `with` in another context.
+        """
+        if context is None or context.entered is self:
+            return context and context.outer
+        outer = self._left(context.outer)
+        return context if outer is context.outer else context.entered._laid_over(outer, context.request_ids)
 
 
 def carry_context(function: Callable[P, R]) -> Callable[P, R]:

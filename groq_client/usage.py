@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from groq_client.call import RateLimit, Usage, UsagePart
+from groq_client.call import MAX_COUNT, RateLimit, Usage, UsagePart
 
-TOO_MANY = 2**63
+HEADER_DIGITS = 18
+"""Of a number in a header; a ``BIGINT`` holds all of them."""
 Json = Mapping[str, Any]
 
 
@@ -36,11 +37,11 @@ def read_usage(raw: object, *, has_output: bool = True) -> ReportedUsage | None:
         return None
     read = as_count(raw.get("prompt_tokens", raw.get("input_tokens")))
     written = as_count(raw.get("completion_tokens", raw.get("output_tokens"))) if has_output else 0
-    total = as_count(raw.get("total_tokens"))
+    total = as_count(raw.get("total_tokens"), 2 * MAX_COUNT)
     usage = Usage(
         input_tokens=read or 0,
         output_tokens=written or 0,
-        total_tokens=total if total is not None else min((read or 0) + (written or 0), TOO_MANY - 1),
+        total_tokens=total if total is not None else (read or 0) + (written or 0),
         cached_tokens=_detail(raw, ("prompt_tokens_details", "input_tokens_details"), "cached_tokens", read),
         reasoning_tokens=_detail(
             raw, ("completion_tokens_details", "output_tokens_details"), "reasoning_tokens", written
@@ -86,9 +87,9 @@ def read_rate_limit(headers: Mapping[str, str]) -> RateLimit:
     )
 
 
-def as_count(value: object) -> int | None:
-    """``value`` if it is a whole number that a ``BIGINT`` holds and that can be a count, else ``None``."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < TOO_MANY:
+def as_count(value: object, limit: int = MAX_COUNT) -> int | None:
+    """``value`` if it is a whole number that can be a count, else ``None``."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit:
         return value
     return None
 
@@ -109,4 +110,4 @@ def _detail(raw: Json, places: tuple[str, str], name: str, whole: int | None) ->
 
 def _header_count(headers: Mapping[str, str], name: str) -> int | None:
     value = headers.get(name, "")
-    return as_count(int(value)) if value.isascii() and value.isdigit() and len(value) < 20 else None
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= HEADER_DIGITS else None

@@ -11,11 +11,19 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Organization
-from pricing.fields import NanoDollarField, to_nano
+from pricing.fields import NanoDollarField
 
 MAX_PRICE = Decimal(1_000)
 """Dollars per unit; above it a price is a slip of the finger, and the cost of a large call could leave its column. Held
 by the form, the model and the table."""
+
+_RATES = (
+    "input_usd_per_1k_tokens",
+    "output_usd_per_1k_tokens",
+    "cached_input_usd_per_1k_tokens",
+    "audio_usd_per_hour",
+    "usd_per_1k_characters",
+)
 
 
 def rank(version: "Price") -> tuple[bool, datetime, int]:
@@ -75,13 +83,8 @@ class Price(models.Model):
 
     objects = PriceQuerySet.as_manager()
 
-    RATES = (
-        "input_usd_per_1k_tokens",
-        "output_usd_per_1k_tokens",
-        "cached_input_usd_per_1k_tokens",
-        "audio_usd_per_hour",
-        "usd_per_1k_characters",
-    )
+    RATES = _RATES
+    """The fields that hold money."""
 
     class Meta:
         ordering = ("provider", "model", "-effective_from", "-id")
@@ -95,13 +98,7 @@ class Price(models.Model):
                 name=f"price_{rate}_range",
                 violation_error_message="A price is at least $0 and at most $1,000.",
             )
-            for rate in (
-                "input_usd_per_1k_tokens",
-                "output_usd_per_1k_tokens",
-                "cached_input_usd_per_1k_tokens",
-                "audio_usd_per_hour",
-                "usd_per_1k_characters",
-            )
+            for rate in _RATES
         )
 
     def __str__(self) -> str:
@@ -111,10 +108,6 @@ class Price(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
             raise TypeError("Prices are history and are never changed; add a new version instead.")
-        for rate in self.RATES:
-            value = getattr(self, rate)
-            if value is not None:
-                to_nano(value)
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,13 @@ def is_answering(data_dir: Path) -> bool:
         return connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def assert_only_the_server_may_use(socket_dir: Path, data_dir: Path) -> None:
+    owner = data_dir.stat().st_uid  # PostgreSQL starts on a data directory of its own user only
+    for path in (socket_dir, socket_dir / ".s.PGSQL.5432"):
+        found = path.stat()
+        assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (owner, 0o700), path
+
+
 def test_processes_share_one_server(data_dir: Path, start: Callable[[], OtherProcess]) -> None:
     first, second = start(), start()  # at the same time, on a directory that does not exist yet
     assert first.is_ready()
@@ -202,6 +210,21 @@ def test_settings_reach_the_server(data_dir: Path) -> None:
     assert server.release(SECONDS)
 
 
+def test_no_other_user_of_the_machine_may_connect(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir, SETTINGS)
+    server.ensure_running()
+    assert_only_the_server_may_use(server.socket_dir, data_dir)
+    assert server.release(SECONDS)
+
+
+def test_a_socket_directory_that_may_be_anothers_is_not_taken(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (directory / "theirs").mkdir()
+    (directory / "link").symlink_to(directory / "theirs")
+    monkeypatch.setattr(EmbeddedPostgres, "socket_dir", directory / "link")
+    with pytest.raises(OSError, match="link"):
+        EmbeddedPostgres(directory / "postgres")._give_socket_dir(None)
+
+
 def test_a_first_start_that_was_cut_short_is_begun_again(directory: Path) -> None:
     data_dir = directory / "half" / "postgres"
     data_dir.mkdir(parents=True)
@@ -222,4 +245,5 @@ def test_a_path_may_be_long(directory: Path) -> None:
     server.ensure_running()
     assert len(str(server.socket_dir)) < 100
     assert is_answering(data_dir)
+    assert_only_the_server_may_use(server.socket_dir, data_dir)
     assert server.release(SECONDS)

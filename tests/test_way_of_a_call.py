@@ -3,6 +3,9 @@
 import asyncio
 import gc
 import io
+import os
+import signal
+import threading
 import wave
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,10 +21,11 @@ from groq_client.simulator.server import SimulatorHandle, running_simulator
 from pricing.cost import cost
 from pricing.models import Price
 from tests.groq_client.memory import MESSAGES, MODEL, SLOWLY
-from tests.groq_client.test_client_endings import ERRORS, READINGS, ask, ask_async
+from tests.groq_client.test_client_endings import ENOUGH, ERRORS, READINGS, ask, ask_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+SLOWER = {"x-sim-chunks": "50", "x-sim-chunk-delay-ms": "50"}
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -191,6 +195,81 @@ def test_a_cancelled_task(sim: SimulatorHandle) -> None:
     assert (event.status, event.error_code) == ("error", "cancelled")
 
 
+def assert_cut_off_in_mid_stream(event: UsageEvent, code: str) -> None:
+    """Recorded as what was delivered until then, which has a cost."""
+    assert (event.status, event.error_code, event.http_status, event.stream) == ("error", code, 200, True)
+    assert event.tokens_estimated
+    assert event.input_tokens > 60
+    assert event.output_tokens > 0
+    assert event.total_tokens == event.input_tokens + event.output_tokens
+    assert event.ttft_ms is not None
+    assert event.cost_usd is not None
+    assert event.cost_usd > 0
+
+
+def test_a_task_cancelled_in_mid_stream(sim: SimulatorHandle) -> None:
+    seen: list[Any] = []
+
+    async def read(client: AsyncGroq) -> None:
+        stream = await client.chat.completions.create(
+            messages=MESSAGES,  # type: ignore[arg-type]
+            model=MODEL,
+            stream=True,
+            extra_headers=SLOWER,
+        )
+        async for chunk in stream:
+            seen.append(chunk)  # noqa: PERF401 - looked at while it grows
+
+    async def run() -> None:
+        async with AsyncGroq(api_key="gsk_test", base_url=sim.base_url, max_retries=0) as client:
+            task = asyncio.create_task(read(client))
+            while len(seen) < ENOUGH:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(run())
+    assert flush(10)
+    assert_cut_off_in_mid_stream(the_event(), "cancelled")
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_during_a_call(sim: SimulatorHandle) -> None:
+    timer = threading.Timer(0.5, press_ctrl_c)
+    with Groq(api_key="gsk_test", base_url=sim.base_url, max_retries=0) as client:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            client.chat.completions.create(messages=MESSAGES, model="sim/timeout")  # type: ignore[arg-type]
+    timer.join()
+    assert flush(10)
+    event = the_event()
+    assert (event.status, event.error_code, event.http_status) == ("error", "interrupted", None)
+    assert (event.total_tokens, event.cost_usd) == (0, 0)
+
+
+def test_ctrl_c_in_mid_stream(sim: SimulatorHandle) -> None:
+    timer = threading.Timer(0.1, press_ctrl_c)
+    with Groq(api_key="gsk_test", base_url=sim.base_url, max_retries=0) as client:
+        stream = client.chat.completions.create(
+            messages=MESSAGES,  # type: ignore[arg-type]
+            model=MODEL,
+            stream=True,
+            extra_headers=SLOWER,
+        )
+        for _ in range(ENOUGH):
+            next(stream)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(stream)
+    timer.join()
+    assert flush(10)
+    assert_cut_off_in_mid_stream(the_event(), "interrupted")
+
+
 def test_a_compound_answer_is_priced_by_its_parts(caller: Caller) -> None:
     caller.ask(None, model="sim/compound/groq/compound")
     event = the_event()
@@ -250,6 +329,14 @@ def test_audio_is_billed_by_its_length(sim: SimulatorHandle) -> None:
     event = the_event()
     assert (event.operation, event.audio_seconds) == ("transcription", Decimal("36.000"))
     assert event.cost_usd == Decimal("0.111") * 36 / 3600
+
+
+def test_audio_of_unknown_length_is_unpriced(sim: SimulatorHandle) -> None:
+    with Groq(api_key="gsk_test", base_url=sim.base_url) as client:
+        client.audio.transcriptions.create(url="https://example.org/a.wav", model="whisper-large-v3")
+    event = the_event()
+    assert (event.status, event.audio_seconds, event.tokens_estimated) == ("success", 0, True)
+    assert (event.cost_usd, event.price) == (None, None)
 
 
 def test_short_audio_is_billed_for_ten_seconds(sim: SimulatorHandle) -> None:

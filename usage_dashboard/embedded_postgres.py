@@ -12,7 +12,9 @@ itself is started again by the next connection.
 
 import fcntl
 import os
+import pwd
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -43,6 +45,7 @@ SETTINGS = {
     "max_connections": "200",
     "max_wal_size": "4GB",
     "random_page_cost": "1.1",
+    "unix_socket_permissions": "0700",  # who reaches the socket is trusted, so nobody but the server's own user may
     "jit": "off",  # our queries are short: compiling them takes longer than running them
 }
 
@@ -152,10 +155,25 @@ class EmbeddedPostgres:
         if not (self.data_dir / "PG_VERSION").exists():
             self._unfinished.touch()
         server.ensure_pgdata_inited()
-        if server.system_user is not None and self.socket_dir != self.data_dir:
-            # Started by root, the server runs as somebody else, who has to be able to write there.
+        if self.socket_dir != self.data_dir:
+            self._give_socket_dir(server.system_user)
+
+    def _give_socket_dir(self, system_user: str | None) -> None:
+        """Make the directory the server's own. Started by root, the server runs as somebody else, ``system_user``.
+
+        It may lie in a directory where everybody writes, under a name that can be guessed: it is not taken from others.
+        """
+        owner = pwd.getpwnam(system_user).pw_uid if system_user is not None else os.geteuid()
+        if system_user is not None:
             ensure_prefix_permissions(self.socket_dir)
-            shutil.chown(self.socket_dir, server.system_user)
+        fd = os.open(self.socket_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(fd).st_uid not in (owner, os.geteuid()):
+                raise PermissionError(f"{self.socket_dir} belongs to somebody else; remove it.")
+            os.fchown(fd, owner, -1)
+            os.fchmod(fd, stat.S_IRWXU)
+        finally:
+            os.close(fd)
 
     def _start(self, server: PostgresServer) -> None:
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)  # a killed server's: it would keep pg_ctl away

@@ -1,6 +1,9 @@
 """Settings, read from the environment; docs/configuration.md lists them all."""
 
+import os
 import secrets
+import tempfile
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +25,20 @@ VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 
 def _secret_key() -> str:
     """The key given, or one made at the first start and kept under ``var/``: there is no default to forget."""
-    given = env.text("SECRET_KEY")
-    if given:
-        return given
-    path = VAR_DIR / "secret_key"
+    return env.text("SECRET_KEY") or _kept_secret(VAR_DIR / "secret_key")
+
+
+def _kept_secret(path: Path) -> str:
+    """The secret in this file, made unless it is there. It appears whole, and once: of several first starts at the same
+    time, one links its file to the name and the others read that.
+    """
     if not path.exists():
-        VAR_DIR.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(64))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".secret_key.") as file:  # which are 0600
+            file.write(secrets.token_urlsafe(64))
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
     return path.read_text().strip()
 
 

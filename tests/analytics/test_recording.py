@@ -23,7 +23,8 @@ from analytics.cubes import CUBES
 from analytics.models import Rollup, UsageEvent
 from analytics.recording import LedgerRecorder, Recorded, record
 from analytics.rows import InvalidCallError
-from groq_client.call import Usage, UsagePart, new_request_id
+from groq_client.call import MAX_COUNT, Usage, UsagePart, new_request_id
+from groq_client.usage import read_usage
 from pricing.models import Price
 from tests.analytics.calls import MODEL, NOON, call, failed, usage
 
@@ -155,6 +156,36 @@ def test_impossible_numbers_are_refused_and_nothing_is_written(acme: Organizatio
     with pytest.raises(InvalidCallError, match=next(iter(bad))):
         record([call(), call(usage=replace(Usage(), **bad))])
     assert not UsageEvent.objects.exists()
+
+
+def test_the_numbers_of_a_compound_calls_parts_are_checked_as_well(acme: Organization) -> None:
+    with pytest.raises(InvalidCallError, match="input_tokens"):
+        record([call("groq/compound", usage=usage(parts=(UsagePart(MODEL, usage(MAX_COUNT + 1)),)))])
+
+
+def test_whatever_the_client_believes_can_be_recorded(acme: Organization) -> None:
+    largest = {"prompt_tokens": MAX_COUNT, "completion_tokens": MAX_COUNT, "total_tokens": 2 * MAX_COUNT}
+    reported = read_usage(largest)
+    assert reported is not None
+    assert reported.is_whole
+    record([call(usage=reported.usage)])
+    assert UsageEvent.objects.get().total_tokens == 2 * MAX_COUNT
+    for name, limit in largest.items():
+        unbelievable = read_usage(largest | {name: limit + 1})
+        assert unbelievable is not None
+        record([call(usage=unbelievable.usage)])
+
+
+@pytest.mark.parametrize("operation", ["transcription", "translation"])
+def test_audio_of_unknown_length_is_unpriced_and_not_free(acme: Organization, operation: str) -> None:
+    whisper = "whisper-large-v3"
+    Price.objects.create(model=whisper, audio_usd_per_hour=Decimal("0.111"), effective_from=NOON - timedelta(days=1))
+    unknown = call(whisper, operation=operation, organization=acme.slug, usage=Usage(estimated=True))
+    cut_off = replace(unknown, request_id=new_request_id(), status="error", error_code="connection_error")
+    record([unknown, cut_off, failed(operation=operation, organization=acme.slug)])
+    costs = UsageEvent.objects.values_list("error_code", "cost_usd", "price")
+    assert set(costs) == {("", None, None), ("connection_error", None, None), ("rate_limit_exceeded", 0, None)}
+    assert sum(Rollup.objects.filter(cube=1).values_list("unpriced", flat=True)) == 2
 
 
 def test_text_that_postgresql_cannot_store_is_cleaned(acme: Organization) -> None:

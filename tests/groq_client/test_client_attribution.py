@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from groq_client import AsyncGroq, Attribution, Groq, carry_context, usage_context
+from groq_client.context import attribution_of_call
 from groq_client.simulator.server import SimulatorHandle
 from tests.groq_client.memory import MESSAGES, MODEL, Memory
 
@@ -215,6 +216,64 @@ async def test_a_context_is_carried_by_a_coroutine_function(sim: SimulatorHandle
             carried = carry_context(ask)
         await carried()
     assert memory.only.attribution.expert_id == "e"
+
+
+def user_now() -> str:
+    return attribution_of_call(Attribution(), Attribution()).user
+
+
+def test_threads_may_share_one_instance() -> None:
+    shared = usage_context(user="ada")
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+
+    def work(number: int) -> tuple[str, str]:
+        with usage_context(user=f"outer-{number}"):
+            assert number == 0 or first_is_in.wait(5)
+            with shared:
+                (first_is_in, second_is_in)[number].set()
+                assert (second_is_in, first_is_out)[number].wait(5)
+                inside = user_now()
+            first_is_out.set()
+            return inside, user_now()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(work, range(2))) == [("ada", "outer-0"), ("ada", "outer-1")]
+
+
+async def test_tasks_may_share_one_instance() -> None:
+    shared = usage_context(user="ada")
+
+    async def work(seconds: float) -> tuple[str, str]:
+        with shared:
+            await asyncio.sleep(seconds)
+            inside = user_now()
+        return inside, user_now()
+
+    delays = [random.random() / 50 for _ in range(20)]
+    assert await asyncio.gather(*(work(seconds) for seconds in delays)) == [("ada", "")] * 20
+
+
+def test_one_instance_may_be_entered_again_inside_itself() -> None:
+    shared = usage_context(user="ada")
+    with shared:
+        with usage_context(user="grace"):
+            with shared:
+                assert user_now() == "ada"
+            assert user_now() == "grace"
+        assert user_now() == "ada"
+    assert user_now() == ""
+
+
+def test_contexts_may_be_left_in_any_order() -> None:
+    """As by a generator that is closed while its reader is in a context of its own."""
+    first, second = usage_context(user="ada", project="web"), usage_context(user="grace")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    said = attribution_of_call(Attribution(), Attribution())
+    assert (said.user, said.project) == ("grace", "")
+    second.__exit__(None, None, None)
+    assert user_now() == ""
 
 
 async def test_a_context_may_be_left_in_another_task() -> None:

@@ -20,6 +20,7 @@ from groq_client import AsyncGroq, CallRefused, Groq, tokens
 from groq_client.answer import MAX_KEPT_EVENTS, Answer
 from groq_client.asked import asked_of, operation_of
 from groq_client.audio import seconds_of
+from groq_client.call import MAX_COUNT
 from groq_client.errors import code_of, message_of, message_of_body, safe_message
 from groq_client.simulator.server import SimulatorHandle
 from groq_client.usage import as_count, as_milliseconds, read_rate_limit, read_usage
@@ -195,7 +196,7 @@ def test_the_responses_api_names_its_tokens_otherwise() -> None:
     assert operation_of("POST", "https://api.groq.com/openai/v1/responses?x=1") == "chat"
 
 
-@pytest.mark.parametrize("bad", [-1, 2**63, 1.5, 10.0, "7", None, True, math.nan, math.inf, [], {}])
+@pytest.mark.parametrize("bad", [-1, MAX_COUNT + 1, 2**63, 1.5, 10.0, "7", None, True, math.nan, math.inf, [], {}])
 def test_an_impossible_count_is_no_count(bad: Any) -> None:
     assert as_count(bad) is None
     reported = read_usage({"prompt_tokens": bad, "completion_tokens": 3})
@@ -214,8 +215,9 @@ JSON = st.recursive(
 def test_reading_usage_never_raises(raw: Any) -> None:
     if (reported := read_usage(raw)) is not None:
         usage = reported.usage
-        assert 0 <= usage.cached_tokens <= usage.input_tokens < 2**63
-        assert 0 <= usage.total_tokens < 2**63
+        assert 0 <= usage.cached_tokens <= usage.input_tokens <= MAX_COUNT
+        assert 0 <= usage.reasoning_tokens <= usage.output_tokens <= MAX_COUNT
+        assert 0 <= usage.total_tokens <= 2 * MAX_COUNT
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.1, "1", None, True])
@@ -228,6 +230,8 @@ def test_rate_limits_are_read_and_nonsense_is_not() -> None:
                              "x-ratelimit-limit-tokens": "9" * 30, "x-ratelimit-remaining-requests": "٣"})  # fmt: skip
     assert (limit.limit_requests, limit.remaining_tokens, limit.limit_tokens) == (14400, None, None)
     assert limit.remaining_requests is None
+    assert read_rate_limit({"x-ratelimit-limit-tokens": "9" * 18}).limit_tokens == 10**18 - 1
+    assert read_rate_limit({"x-ratelimit-limit-tokens": "9" * 19}).limit_tokens is None
 
 
 def test_estimates_are_near_to_what_groq_would_have_said(client: Groq, memory: Memory) -> None:

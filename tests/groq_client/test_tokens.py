@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -69,18 +70,24 @@ def use_library(monkeypatch: pytest.MonkeyPatch) -> list[Library]:
 # Real responses
 
 
-@pytest.mark.parametrize(
-    ("model", "prompt", "prompt_tokens"),
-    [
-        (LLAMA3, "who are you?", 39),
-        (GPT, "What is 2+2? Reply with just the number.", 84),
-        (GPT, "What is the National Dish of India?", 79),
-        (QWEN, "Hi, my name is John", 14),
-        ("llama3-8b-8192", "Tell me a joke about opentelemetry", 18),
-    ],
-)
+REAL = [
+    (LLAMA3, "who are you?", 39),
+    (GPT, "What is 2+2? Reply with just the number.", 84),
+    (GPT, "What is the National Dish of India?", 79),
+    (QWEN, "Hi, my name is John", 14),
+    ("llama3-8b-8192", "Tell me a joke about opentelemetry", 18),
+]
+
+
+@pytest.mark.parametrize(("model", "prompt", "prompt_tokens"), REAL)
 def test_a_prompt_counts_what_groq_really_charged(model: str, prompt: str, prompt_tokens: int) -> None:
     assert estimate_prompt(chat(prompt), model) == prompt_tokens
+
+
+def test_all_in_all_estimates_are_within_one_percent_and_seldom_beyond_five() -> None:
+    errors = [abs(estimate_prompt(chat(prompt), model) - real) / real for model, prompt, real in REAL]
+    assert statistics.median(errors) <= 0.01
+    assert statistics.quantiles(errors, n=20, method="inclusive")[-1] <= 0.05
 
 
 # Vocabularies

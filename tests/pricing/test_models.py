@@ -105,6 +105,12 @@ def test_what_is_no_amount_of_money_is_refused(db: None, value: str) -> None:
         price.save()
 
 
+@pytest.mark.parametrize("value", ["0.25", Decimal("0.25"), 3])
+def test_an_amount_may_be_text_or_a_whole_number(db: None, value: Decimal | int | str) -> None:
+    Price(model=MODEL, input_usd_per_1k_tokens=value).save()
+    assert Price.objects.get().input_usd_per_1k_tokens == Decimal(value)
+
+
 def test_the_bounds_are_allowed(db: None) -> None:
     make_price(input_usd_per_1k_tokens=Decimal(0), output_usd_per_1k_tokens=MAX_PRICE)
     price = Price.objects.get()
