@@ -75,7 +75,7 @@ def event_row(call: Call, whose: Whose, book: PriceBook) -> Row:
         None if charge.cost_usd is None else to_nano(charge.cost_usd), charge.price_id, _json(charge.breakdown),
         storable(call.service_tier, 20),
         limit.limit_requests, limit.remaining_requests, limit.limit_tokens, limit.remaining_tokens,
-        _json(who.metadata) or "{}",
+        _json(who.metadata) if who.metadata else "{}",
     )  # fmt: skip
 
 
