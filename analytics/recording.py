@@ -41,6 +41,9 @@ Key = tuple[int, str]
 
 INSERT_EVENT = f"INSERT INTO analytics_usageevent ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"  # noqa: S608
 
+# One call, the usual case: event and sums in one statement, which changes no row if the event is there already.
+RECORD_ONE = f"WITH new AS ({INSERT_EVENT} ON CONFLICT DO NOTHING RETURNING *) {add_to_rollups('new')}"
+
 COPY_EVENTS = f"COPY analytics_usageevent ({', '.join(COLUMNS)}) FROM STDIN"
 
 # The events of the given keys, and, by the "+ 0", through the unique index alone: before its first ANALYZE a table has
@@ -129,6 +132,9 @@ def _key(row: Row) -> Key:
 def _write(connection: Connection[Any], rows: dict[Key, Row]) -> int:
     """Write the rows that are not there yet. COPY is the quickest way in; only if it meets a row that is there
     already do we ask which, and once more if another writer was faster with one of the rest."""
+    if len(rows) == 1:
+        (row,) = rows.values()
+        return int(connection.execute(RECORD_ONE, _as_text(row)).rowcount > 0)
     while rows:
         try:
             _insert(connection, rows)
@@ -143,12 +149,7 @@ def _write(connection: Connection[Any], rows: dict[Key, Row]) -> int:
 
 
 def _insert(connection: Connection[Any], rows: dict[Key, Row]) -> None:
-    """All or nothing. One call, the usual case, takes one round trip; many come in by COPY."""
-    if len(rows) == 1:
-        with connection.pipeline(), connection.transaction():
-            connection.execute(INSERT_EVENT, _as_text(next(iter(rows.values()))))
-            connection.execute(ADD_TO_ROLLUPS, _arrays(rows))
-        return
+    """Many events and their sums, or none if one of them is there already."""
     with connection.transaction(), connection.cursor() as cursor:
         with cursor.copy(COPY_EVENTS) as copy:
             for row in rows.values():
