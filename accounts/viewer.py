@@ -31,6 +31,11 @@ class Viewer:
         """Prices are for those who see costs."""
         return self.sees_anything and self.sees_cost
 
+    @property
+    def administers(self) -> bool:
+        """The Django admin is for Super Admins."""
+        return self.role is Role.SUPER_ADMIN
+
     @classmethod
     def nobody(cls) -> Self:
         """Sees nothing: a visitor, or somebody without organization and role."""

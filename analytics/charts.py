@@ -1,5 +1,6 @@
 """What the charts show, as plain data for static/js/charts.js, and in words for those who cannot see them."""
 
+import html
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -73,13 +74,18 @@ def _slices(models: Sequence[Row], link: Callable[[Row], str], sees_cost: bool) 
 
     ordered = sorted(models, key=weight, reverse=True)
     slices = [
-        {"name": row.label, "tone": tone(str(row.value)), "link": link(row), **_parts([row], sees_cost)}
+        {**_named(row.label), "tone": tone(str(row.value)), "link": link(row), **_parts([row], sees_cost)}
         for row in ordered[:SLICES]
     ]
     if ordered[SLICES:]:
         rest = ordered[SLICES:]
-        slices.append({"name": f"{len(rest)} others", "tone": 0, "link": "", **_parts(rest, sees_cost)})
+        slices.append({**_named(f"{len(rest)} others"), "tone": 0, "link": "", **_parts(rest, sees_cost)})
     return slices
+
+
+def _named(name: str) -> dict[str, str]:
+    """The name as it is, and for Plotly, which takes names for a kind of HTML (and knows no entity for quotes)."""
+    return {"name": name, "label": html.escape(name, quote=False)}
 
 
 def _parts(rows: Sequence[Row], sees_cost: bool) -> dict[str, float]:

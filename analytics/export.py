@@ -4,7 +4,7 @@ Times are UTC in ISO 8601, next to the local day and hour that the events are co
 stable; what the viewer may not see is absent. Text that a spreadsheet would take for a formula gets an apostrophe.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
@@ -79,7 +79,7 @@ COLUMNS = {
 COST_COLUMNS = frozenset({"cost_usd", "price_version", "usage_breakdown"})
 
 
-def export_csv(report: Report) -> Iterator[bytes]:
+def export_csv(report: Report) -> Generator[bytes, None, None]:
     """The report's events in chunks of CSV, by organization and time. A header comes first, even without events."""
     columns = {name: sql for name, sql in COLUMNS.items() if report.viewer.sees_cost or name not in COST_COLUMNS}
     events, parameters = _sql_of(report.events())
@@ -92,7 +92,12 @@ def export_csv(report: Report) -> Iterator[bytes]:
             LEFT JOIN accounts_user AS person ON person.id = event.user_id
             ORDER BY event.organization_id, event.day, event.timestamp
         ) TO STDOUT WITH (FORMAT csv, HEADER)"""  # noqa: S608 - our own words; values travel as parameters
-    with snapshot(timeout_ms=0), connection.cursor() as cursor, cursor.copy(statement, parameters) as rows:
+    with (
+        snapshot(timeout_ms=0),
+        connection.cursor() as cursor,
+        connection.wrap_database_errors,  # a COPY fails with psycopg's own
+        cursor.copy(statement, parameters) as rows,
+    ):
         yield from _in_chunks(rows)
 
 

@@ -26,7 +26,7 @@ EARLIEST = date(2000, 1, 1)
 NONE = "(none)"
 """In a query string: events that name no model, project, user …"""
 ALL = "all"
-"""In a query string: no filter where there is one by default."""
+"""In a query string: no filter where there is one by default, which is the provider. Elsewhere a name like others."""
 NOWHERE = -1
 """An id that nothing has."""
 LARGEST_ID = 2**63 - 1
@@ -212,7 +212,8 @@ def _chosen(query: QueryDict, viewer: Viewer) -> dict[Dimension, tuple[str | int
         texts = query.getlist(facet.name)
         if facet.name == "provider" and facet.name not in query:
             texts = [DEFAULT_PROVIDER]
-        values = tuple(dict.fromkeys(facet.parse(text) for text in texts if text not in ("", ALL)))
+        unfiltered = ("", ALL) if facet.name == "provider" else ("",)
+        values = tuple(dict.fromkeys(facet.parse(text) for text in texts if text not in unfiltered))
         if values:
             chosen[facet.dimension] = values
     return chosen

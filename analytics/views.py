@@ -23,7 +23,7 @@ from analytics.cards import cards
 from analytics.export import export_csv
 from analytics.filters import FACETS, Filters
 from analytics.reports import Report, Totals, snapshot
-from analytics.streaming import in_a_thread
+from analytics.streaming import InAThread, InAThreadOfALoop
 from analytics.tables import tables
 
 logger = logging.getLogger(__name__)
@@ -63,13 +63,16 @@ def export(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """The events behind the page with the same query string, streamed as CSV."""
     if not viewer.may_export:
         raise PermissionDenied
-    asked = filters.read(request.GET, viewer)
-    if not asked.is_valid:
-        errors = (str(error) for field in asked.form.errors.values() for error in field)
-        return HttpResponseBadRequest("\n".join(errors), content_type="text/plain; charset=utf-8")
-    chunks = export_csv(Report(viewer, asked.selection))
-    # An event loop would read a plain iterator to its end before it sends the first byte.
-    body = in_a_thread(chunks) if isinstance(request, ASGIRequest) else chunks
+    begin = InAThreadOfALoop if isinstance(request, ASGIRequest) else InAThread
+    try:
+        asked = filters.read(request.GET, viewer)
+        if not asked.is_valid:
+            errors = (str(error) for field in asked.form.errors.values() for error in field)
+            return HttpResponseBadRequest("\n".join(errors), content_type="text/plain; charset=utf-8")
+        body = begin(export_csv(Report(viewer, asked.selection)))
+    except DatabaseError:
+        logger.exception("The export could not begin.")
+        return _failed(request, PAGE)
     response = StreamingHttpResponse(body, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{file_name(asked)}"'
     response["Cache-Control"] = "private, no-store"

@@ -52,3 +52,12 @@ def test_a_proper_deployment_has_no_warnings() -> None:
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("given", "for_all"), [({}, False), ({"HSTS_SUBDOMAINS": "1"}, True)])
+def test_a_companys_other_hosts_are_bound_only_on_demand(given: dict[str, str], for_all: bool) -> None:
+    environment = os.environ | {"HTTPS": "1", "DJANGO_SETTINGS_MODULE": "usage_dashboard.settings"} | given
+    names = ("SECURE_HSTS_SECONDS", "SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD", "SILENCED_SYSTEM_CHECKS")
+    program = f"from django.conf import settings; print([getattr(settings, name) for name in {names}])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == str([31_536_000, for_all, for_all, ["security.W005", "security.W021"]]), done.stderr

@@ -76,7 +76,7 @@
       const write = WRITTEN[measure];
       return [[{
         type: "pie", hole: 0.68, sort: false, direction: "clockwise", textinfo: "none",
-        labels: models.map((model) => model.name), values: models.map((model) => model[measure]),
+        labels: models.map((model) => model.label), values: models.map((model) => model[measure]),
         customdata: models.map((model) => write(model[measure])), meta: models.map((model) => model.link),
         marker: { colors: models.map((model) => toneColour(model.tone)), line: { color: colour("--surface-1"), width: 2 } },
         hovertemplate: "%{label}<br>%{customdata} · %{percent}<extra></extra>",

@@ -69,6 +69,15 @@ def test_staff_is_not_enough(user: User) -> None:
     assert signed_in(user).get("/admin/").status_code == 404
 
 
+@pytest.mark.parametrize(("who", "shown"), [("super_admin", True), ("admin", False), ("user", False)])
+@pytest.mark.parametrize("is_staff", [True, False])
+def test_who_gets_in_finds_a_link(request: pytest.FixtureRequest, who: str, shown: bool, is_staff: bool) -> None:
+    person: User = request.getfixturevalue(who)
+    person.is_staff = is_staff
+    person.save()
+    assert ('href="/admin/"' in signed_in(person).get("/").content.decode()) is shown
+
+
 def test_visitors_are_asked_to_sign_in(client: Client, db: None) -> None:
     response = client.get("/admin/pricing/price/", follow=True)
     assert response.redirect_chain[-1][0] == "/sign-in/?next=/admin/pricing/price/"

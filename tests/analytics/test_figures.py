@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from analytics import figures
 from analytics.cards import change, change_in_points, spark
-from analytics.charts import tone
-from analytics.reports import Point, Totals
+from analytics.charts import data, tone
+from analytics.reports import Point, Row, Totals
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,10 @@ def test_a_models_colour_never_changes() -> None:
     assert tone("openai/gpt-oss-120b") == 1
     assert tone("somebody/something-new") == tone("somebody/something-new")
     assert all(1 <= tone(f"model-{n}") <= 16 for n in range(100))
+
+
+def test_names_are_escaped_for_plotly_alone() -> None:
+    rows = [Row(name, name, Totals(requests=1)) for name in ("<b>x</b>", "R&D 'a'")]
+    slices = data([], rows, lambda row: f"?model={row.value}", sees_cost=False)["models"]
+    assert [part["name"] for part in slices] == ["<b>x</b>", "R&D 'a'"]
+    assert [part["label"] for part in slices] == ["&lt;b&gt;x&lt;/b&gt;", "R&amp;D 'a'"]

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import threading
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +19,7 @@ from django.test import AsyncClient, Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Organization, Project, User
-from analytics import reports
+from analytics import export, reports
 from analytics.recording import record
 from analytics.reports import Report
 from pricing.models import Price
@@ -170,6 +172,13 @@ def test_every_filter_acts_on_cards_charts_and_tables(ledger: None, admin: User)
         if messages:
             assert sum(chart_data(html)["series"]["requests"]) == messages, query
             assert sum(int(row[0]) for row in lines(html, "model").values()) == messages, query
+
+
+def test_all_is_a_name_like_others_except_for_a_provider(ledger: None, admin: User) -> None:
+    record([call("all", organization="acme", at=EARLIER, expert_id="all")])
+    client = signed_in(admin)
+    counts = {"?expert=all": "1", "?model=all": "1", "?model=all&model=unpriced/b": "2", "?provider=all": "6"}
+    assert {query: cards(page(client, query))["Messages"] for query in counts} == counts
 
 
 def test_filters_are_chips_that_remove_themselves(ledger: None, admin: User) -> None:
@@ -405,11 +414,17 @@ def test_only_those_who_may_export_do(ledger: None, admin: User, super_admin: Us
 def test_the_file_name_says_range_and_filters(ledger: None, super_admin: User) -> None:
     client = signed_in(super_admin)
     query = "?from=2026-10-24&to=2026-11-22&model=openai/gpt-oss-120b&status=success"
-    name = client.get(f"/export.csv{query}")["Content-Disposition"]
+
+    def name_of(query: str) -> str:
+        response = client.get(f"/export.csv{query}")
+        response.close()  # as servers do
+        return response["Content-Disposition"]
+
+    name = name_of(query)
     assert name == 'attachment; filename="usage_2026-10-24_2026-11-22_model-openai-gpt-oss-120b_status-success.csv"'
-    evil = client.get('/export.csv?model=a"%0d%0aSet-Cookie:x=1;../../b')["Content-Disposition"]
+    evil = name_of('?model=a"%0d%0aSet-Cookie:x=1;../../b')
     assert re.fullmatch(r'attachment; filename="[a-z0-9_.-]+\.csv"', evil)
-    assert len(client.get(f"/export.csv?model={'x' * 5000}")["Content-Disposition"]) < 200
+    assert len(name_of(f"?model={'x' * 5000}")) < 200
 
 
 async def test_an_event_loop_streams_the_export_too(ledger: None, super_admin: User) -> None:
@@ -421,7 +436,44 @@ async def test_an_event_loop_streams_the_export_too(ledger: None, super_admin: U
     await sync_to_async(connections.close_all)()  # those of the loop's thread, which the test's end does not know
 
 
+async def test_browsers_get_the_whole_export(ledger: None, super_admin: User) -> None:
+    many = (call(organization="acme", at=EARLIER, user="ann", session_id="s" * 200) for _ in range(400))
+    await sync_to_async(record)(many)
+    client, headers = AsyncClient(), {"Accept-Encoding": "gzip"}
+    await client.aforce_login(super_admin)
+    response = await client.get("/export.csv", headers=headers)
+    body = b"".join([chunk async for chunk in response])  # type: ignore[attr-defined]
+    if "Content-Encoding" in response:
+        body = zlib.decompressobj(wbits=31).decompress(body)  # as browsers do: to the end of the first gzip member
+    assert len(body) > export.CHUNK_BYTES
+    assert len(list(csv.DictReader(io.StringIO(body.decode())))) == 406
+    assert (await client.get("/", headers=headers))["Content-Encoding"] == "gzip"
+    await sync_to_async(connections.close_all)()
+
+
 # Failures
+
+
+def _no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(export.COLUMNS, "hour", "1 / (event.hour - event.hour)")  # PostgreSQL refuses the first row
+
+
+def test_an_export_that_cannot_begin_says_so(ledger: None, super_admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    _no_export(monkeypatch)
+    response = signed_in(super_admin).get("/export.csv?range=7d")
+    assert response.status_code == 503
+    assert "We couldn't load analytics. Please try again." in response.content.decode().replace("&#x27;", "'")
+    assert "Content-Disposition" not in response
+
+
+async def test_an_event_loop_says_so_too(ledger: None, super_admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    _no_export(monkeypatch)
+    client = AsyncClient()
+    await client.aforce_login(super_admin)
+    response = await client.get("/export.csv")
+    assert response.status_code == 503
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("export")]
+    await sync_to_async(connections.close_all)()
 
 
 def _gone(*_: object) -> Iterator[Any]:

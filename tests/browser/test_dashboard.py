@@ -277,6 +277,15 @@ def test_the_theme_is_remembered_and_charts_follow(ledger: None, admin: User, si
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 24)"
 
 
+def test_a_name_is_no_markup_to_the_charts(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    record([call("<b>x</b> & y", organization="acme", at=NOW - timedelta(minutes=5))])
+    page = sign_in(admin, "/?model=%3Cb%3Ex%3C/b%3E+%26+y")
+    drawn(page)
+    expect(page.locator("#legend-models .name")).to_have_text("<b>x</b> & y")
+    labels = page.locator(".plot[data-chart=models]").evaluate("plot => plot.data[0].labels")
+    assert labels == ["&lt;b&gt;x&lt;/b&gt; &amp; y"]
+
+
 def test_the_export_is_a_file(ledger: None, super_admin: User, sign_in: SignedIn, tmp_path: Path) -> None:
     page = sign_in(super_admin, "/?range=all&model=llama-3.3-70b-versatile")
     with page.expect_download() as download:
