@@ -6,11 +6,11 @@ Each question goes to the smallest cube that has its dimensions, or, where none 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -41,8 +41,8 @@ FEW_EVENTS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over some events. Cached tokens are part of the input, reasoning tokens part of the output.
+class Summary:
+    """The sums that a table shows.
 
     ``cost_usd`` is None where the viewer may not see cost, and the sum of what is priced otherwise: ``unpriced`` tells
     how many events are missing from it. Latency is in milliseconds; averages and rates are None without requests.
@@ -52,32 +52,38 @@ class Totals:
     errors: int = 0
     unpriced: int = 0
     estimated: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
     total_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    audio_seconds: Decimal = Decimal(0)
-    characters: int = 0
     cost_usd: Decimal | None = None
     latency_ms_sum: int = 0
-    latency_ms_min: int | None = None
-    latency_ms_max: int | None = None
-    ttft_ms_sum: int = 0
-    ttft_count: int = 0
 
     @property
     def avg_latency_ms(self) -> float | None:
         return self.latency_ms_sum / self.requests if self.requests else None
 
     @property
-    def avg_ttft_ms(self) -> float | None:
-        return self.ttft_ms_sum / self.ttft_count if self.ttft_count else None
-
-    @property
     def error_rate(self) -> float | None:
         """Share of requests that ended in an error, 0 to 1."""
         return self.errors / self.requests if self.requests else None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals(Summary):
+    """All sums. Cached tokens are part of the input, reasoning tokens part of the output."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_seconds: Decimal = Decimal(0)
+    characters: int = 0
+    latency_ms_min: int | None = None
+    latency_ms_max: int | None = None
+    ttft_ms_sum: int = 0
+    ttft_count: int = 0
+
+    @property
+    def avg_ttft_ms(self) -> float | None:
+        return self.ttft_ms_sum / self.ttft_count if self.ttft_count else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ class Row:
 
     value: str | int
     label: str
-    totals: Totals
+    totals: Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,9 @@ class Percentiles:
     p50: float
     p95: float
     p99: float
+
+
+S = TypeVar("S", bound=Summary)
 
 
 class Report:
@@ -147,8 +156,8 @@ class Report:
         """A point for every day (or hour) of the range, zeros where nothing happened."""
         hourly = (grain or self.selection.default_grain) == "hour"
         group = ("day", "hour") if hourly else ("day",)
-        found = {tuple(key): totals for key, totals in self._grouped(self.selection, group)}
-        nothing = self._as_totals({})
+        found = dict(self._grouped(self.selection, group, Totals))
+        nothing = self._as(Totals, {})
         days = (self.selection.first_day + timedelta(days=n) for n in range(self.selection.days))
         if hourly:
             return [Point(day, hour, found.get((day, hour), nothing)) for day in days for hour in range(24)]
@@ -175,7 +184,9 @@ class Report:
         if requests <= EXACT_PERCENTILES_UP_TO and self._events_are_few():
             latencies = sorted(self.events().values_list("latency_ms", flat=True))
             return Percentiles(*(latencies[_rank(share, len(latencies))] for share in SHARES))
-        histogram = {key[0]: totals.requests for key, totals in self._grouped(self.selection, ("latency_bucket",))}
+        histogram = {
+            key[0]: totals.requests for key, totals in self._grouped(self.selection, ("latency_bucket",), Summary)
+        }
         return _percentiles(histogram, self.totals())
 
     def events(self) -> "QuerySet[UsageEvent]":
@@ -191,7 +202,7 @@ class Report:
         within_choice = within_choice or dimension not in chosen
         if (dimension, within_choice) not in self._breakdowns:
             selection = self.selection if within_choice else self.selection.without(dimension)
-            grouped = [(key[0], totals) for key, totals in self._grouped(selection, (dimension,))]
+            grouped = [(key[0], totals) for key, totals in self._grouped(selection, (dimension,), Summary)]
             labels = _labels(self.viewer, dimension, [value for value, _ in grouped])
             rows = [Row(value, labels.get(value, str(value)), totals) for value, totals in grouped]
             rows.sort(key=lambda row: (-row.totals.requests, str(row.label)))
@@ -199,20 +210,21 @@ class Report:
         return self._breakdowns[dimension, within_choice]
 
     def _sum(self, selection: Selection) -> Totals:
-        return next((totals for _, totals in self._grouped(selection, ())), self._as_totals({}))
+        return next((totals for _, totals in self._grouped(selection, (), Totals)), self._as(Totals, {}))
 
-    def _grouped(self, selection: Selection, group: Group) -> list[tuple[Key, Totals]]:
+    def _grouped(self, selection: Selection, group: Group, kind: type[S]) -> list[tuple[Key, S]]:
         """The sums of each key of the group: from the smallest cube that can tell, else from the events."""
         cube = smallest_with(self._needed(selection, group))
         if cube is None:
-            return self._from_events(selection, group)
+            return [(key, self._as(kind, sums)) for key, sums in self._from_events(selection, group)]
         rows = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & selected(selection, Rollup))
+        measures = {PREFIX + field.name: ROLLUP_MEASURES[PREFIX + field.name] for field in fields(kind)}
         if not group:
-            return [((), self._as_totals(_sums(rows.aggregate(**ROLLUP_MEASURES))))]
-        grouped = rows.order_by().values(*group).annotate(**ROLLUP_MEASURES)
-        return [(tuple(row[name] for name in group), self._as_totals(_sums(row))) for row in grouped]
+            return [((), self._as(kind, _sums(rows.aggregate(**measures))))]
+        grouped = rows.order_by().values(*group).annotate(**measures)
+        return [(tuple(row[name] for name in group), self._as(kind, _sums(row))) for row in grouped]
 
-    def _from_events(self, selection: Selection, group: Group) -> list[tuple[Key, Totals]]:
+    def _from_events(self, selection: Selection, group: Group) -> list[tuple[Key, Sums]]:
         """What a page asks for of one selection comes from one pass over its events."""
         known = self._event_sums.setdefault(selection, {})
         if group not in known:
@@ -221,19 +233,23 @@ class Report:
                 groups |= {other for other in PAGE_GROUPS if smallest_with(self._needed(selection, other)) is None}
             events = UsageEvent.objects.filter(visible(self.viewer) & selected(selection, UsageEvent))
             known |= sums_of_events(events, sorted(groups - known.keys()))
-        return [(key, self._as_totals(sums)) for key, sums in known[group]]
+        return known[group]
 
     def _needed(self, selection: Selection, group: Group) -> frozenset[str]:
         """The dimensions that a cube has to have: of the groups, the filters and the viewer's scope."""
         scope = {"user_id"} if self.viewer.user_ids is not None else set()
         return frozenset({*group, *selection.chosen} | scope)
 
-    def _as_totals(self, sums: Mapping[str, Any]) -> Totals:
+    def _as(self, kind: type[S], sums: Mapping[str, Any]) -> S:
         """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
-        said: dict[str, Any] = {name: _exact(name, value) for name, value in sums.items() if value is not None}
-        if not self.viewer.sees_cost:
-            return Totals(**{name: value for name, value in said.items() if name not in COST_SUMS})
-        return Totals(**({"cost_usd": Decimal(0)} | said))
+        hidden = frozenset() if self.viewer.sees_cost else COST_SUMS
+        names = {field.name for field in fields(kind)} - hidden
+        said: dict[str, Any] = {
+            name: _exact(name, value) for name, value in sums.items() if value is not None and name in names
+        }
+        if self.viewer.sees_cost:
+            said.setdefault("cost_usd", Decimal(0))
+        return kind(**said)
 
 
 def visible(viewer: Viewer) -> Q:

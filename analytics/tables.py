@@ -8,7 +8,7 @@ from accounts.viewer import Viewer
 from analytics.charts import tone
 from analytics.filters import Facet, Filters, facets_of
 from analytics.query import Query
-from analytics.reports import Report, Row, Totals
+from analytics.reports import Report, Row, Summary
 
 ROWS = 10
 TABLES = ("model", "project", "user", "expert", "template", "organization")
@@ -20,7 +20,7 @@ class Column:
 
     key: str
     label: str
-    amount: Callable[[Totals], float | Decimal | None]
+    amount: Callable[[Summary], float | Decimal | None]
     adds_up: bool = False
 
 
@@ -58,7 +58,7 @@ class Line:
 
     label: str
     link: Query
-    totals: Totals
+    totals: Summary
     share: float
     tone: int
 

@@ -1,13 +1,13 @@
 """Plain makers of calls for tests, and the oracle: sums made row by row."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from analytics.models import UsageEvent
-from analytics.reports import Totals
+from analytics.reports import Summary, Totals
 from groq_client.call import Attribution, Call, Usage
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -67,3 +67,9 @@ def summed(events: Iterable[UsageEvent], *, with_cost: bool = True) -> Totals:
         ttft_ms_sum=sum(times_to_first),
         ttft_count=len(times_to_first),
     )
+
+
+def summary(events: Iterable[UsageEvent], *, with_cost: bool = True) -> Summary:
+    """The part of it that a table shows."""
+    totals = summed(events, with_cost=with_cost)
+    return Summary(**{field.name: getattr(totals, field.name) for field in fields(Summary)})

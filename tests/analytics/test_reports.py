@@ -27,7 +27,7 @@ from analytics.reports import Report, Totals
 from analytics.selection import Dimension, Selection
 from groq_client.call import Call
 from pricing.models import Price
-from tests.analytics.calls import call, failed, summed, usage
+from tests.analytics.calls import call, failed, summary, summed, usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -121,7 +121,7 @@ def assert_agrees(ledger: list[UsageEvent], viewer: Viewer, selection: Selection
     for dimension in DIMENSIONS:
         values = {value_of(event, dimension) for event in hits}
         assert {row.value: row.totals for row in report.breakdown(dimension)} == {
-            value: summed((e for e in hits if value_of(e, dimension) == value), with_cost=cost) for value in values
+            value: summary((e for e in hits if value_of(e, dimension) == value), with_cost=cost) for value in values
         }
         wider = [event for event in ledger if matches(event, selection.without(dimension), viewer)]
         assert {choice.value for choice in report.choices(dimension)} == {value_of(e, dimension) for e in wider}
@@ -287,4 +287,4 @@ def test_rollups_equal_events_whatever_was_recorded(prices: None, batches: list[
         assert sum(row.requests for row in in_cube) == len(events)
         assert sum(row.cost_usd for row in in_cube) == report.totals().cost_usd
     for row in report.breakdown("model"):
-        assert row.totals == summed(event for event in events if event.model == row.value)
+        assert row.totals == summary(event for event in events if event.model == row.value)
