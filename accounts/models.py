@@ -2,11 +2,13 @@
 
 import zoneinfo
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar, NoReturn, Self
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.functional import cached_property
 
 MAX_NAME = 200
@@ -115,3 +117,45 @@ class Project(models.Model):
     @property
     def display_name(self) -> str:
         return self.name
+
+
+class AuditRecord(models.Model):
+    """Who changed what, and when. Written by ``accounts.audit.record`` in the transaction of the change; never changed.
+
+    ``changes`` maps a field's name to what it was and what it became, both as text or None.
+    """
+
+    at = models.DateTimeField(db_default=Now())
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="+",
+        help_text="Empty: a command or the system itself.",
+    )
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, null=True, db_index=False, related_name="+", help_text="Empty: everybody's."
+    )
+    action = models.CharField(max_length=50, db_collation="C")
+    subject = models.CharField(max_length=300)
+    changes = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("-at", "-id")
+        indexes = (
+            # Serves the audit trail of one organization, and of all of them.
+            models.Index(fields=("organization", "-at"), name="audit_organization"),
+            models.Index(fields=("-at",), name="audit_at"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.subject}"
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        if not self._state.adding:
+            raise TypeError("An audit record is never changed.")
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    def delete(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("An audit record is never deleted.")

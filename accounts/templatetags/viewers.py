@@ -12,3 +12,10 @@ register = template.Library()
 @register.simple_tag
 def viewer_of(request: HttpRequest) -> Viewer:
     return _viewer_of(request)
+
+
+@register.simple_tag
+def section_of(request: HttpRequest) -> str:
+    """The tab that a page belongs to: the room that its view lives in."""
+    match = request.resolver_match
+    return match.func.__module__.partition(".")[0] if match else ""
