@@ -113,6 +113,14 @@ class UsageEvent(models.Model):
             models.Index(fields=("organization", "day", "timestamp"), name="usageevent_org_day"),
             # Serves the same for one person.
             models.Index(fields=("organization", "user", "day"), name="usageevent_org_user_day"),
+            # Serves the event log of those who see all organizations.
+            models.Index(fields=("timestamp", "id"), name="usageevent_timestamp"),
+            # Serves the search by Groq's own request id. Those rise with time, so that new ones lie side by side.
+            models.Index(
+                fields=("provider_request_id",),
+                name="usageevent_provider_id",
+                condition=~models.Q(provider_request_id=""),
+            ),
         )
 
     def __str__(self) -> str:

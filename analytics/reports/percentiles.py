@@ -1,0 +1,48 @@
+"""Percentiles of latency: exact from a list, close from a histogram."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analytics.cubes import BUCKET_BOUNDS_MS
+
+SHARES = (0.50, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """In milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What is known of the requests in one latency bucket; milliseconds."""
+
+    requests: int = 0
+    latency_ms_min: int = 0
+    latency_ms_max: int = 0
+
+
+def exact(latencies: Sequence[int]) -> Percentiles:
+    """By nearest rank, of a sorted list that is not empty."""
+    return Percentiles(*(latencies[max(0, math.ceil(share * len(latencies)) - 1)] for share in SHARES))
+
+
+def from_histogram(buckets: Mapping[int, Bucket]) -> Percentiles:
+    """Log-linear between the bounds of the bucket that a percentile falls into, and within what occurred in it."""
+    return Percentiles(*(_percentile(share, buckets) for share in SHARES))
+
+
+def _percentile(share: float, buckets: Mapping[int, Bucket]) -> float:
+    wanted, below = share * sum(bucket.requests for bucket in buckets.values()), 0
+    for number, bucket in sorted(buckets.items()):
+        if below + bucket.requests >= wanted:
+            low = max(bucket.latency_ms_min, BUCKET_BOUNDS_MS[number - 1] if number else 0, 1)
+            high = max(low, bucket.latency_ms_max)
+            return float(low * (high / low) ** ((wanted - below) / bucket.requests))
+        below += bucket.requests
+    return 0.0

@@ -1,0 +1,177 @@
+"""Sums of a selection, as a viewer sees them.
+
+Each question goes to the smallest cube that has its dimensions, or, where none has them, to the events themselves.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, TypeVar
+
+from django.db.models import Q, QuerySet
+
+from accounts.viewer import Viewer
+from analytics.cubes import smallest_with
+from analytics.models import Rollup, UsageEvent
+from analytics.reports import percentiles
+from analytics.reports.event_sums import Group, Key, Sums, sums_of_events
+from analytics.reports.measures import COST_SUMS, PREFIX, ROLLUP_MEASURES
+from analytics.reports.names import labels
+from analytics.reports.percentiles import Bucket, Percentiles
+from analytics.reports.scope import selected, visible
+from analytics.reports.sums import Choice, Point, Row, Summary, Totals
+from analytics.selection import Dimension, Grain, Selection
+
+EXACT_PERCENTILES_UP_TO = 1_000
+"""So many requests or fewer: percentiles come from the events and not from the histogram."""
+PAGE_GROUPS: tuple[Group, ...] = (
+    (), ("day",), ("model",), ("project_id",), ("user_id",), ("expert_id",), ("template_id",), ("feature",),
+    ("organization_id",), ("provider",), ("status",),
+)  # fmt: skip
+"""The questions that come together."""
+DECIMAL_SUMS = frozenset({"cost_usd", "audio_seconds"})
+FEW_EVENTS = 50_000
+"""So many events are read quickly, whatever is asked of them."""
+
+
+S = TypeVar("S", Summary, Totals, Bucket)
+
+
+class Report:
+    """What a viewer sees of a selection. Asks nothing before it is asked, and each thing once."""
+
+    def __init__(self, viewer: Viewer, selection: Selection) -> None:
+        self.viewer = viewer
+        self.selection = selection
+        self._breakdowns: dict[tuple[Dimension, bool], tuple[Row, ...]] = {}
+        self._event_sums: dict[Selection, dict[Group, list[tuple[Key, Sums]]]] = {}
+
+    def totals(self) -> Totals:
+        return self._totals
+
+    @cached_property
+    def _totals(self) -> Totals:
+        return self._sum(self.selection)
+
+    def previous_totals(self) -> Totals:
+        """The same for the period of the same length before this one."""
+        return self._previous_totals
+
+    @cached_property
+    def _previous_totals(self) -> Totals:
+        return self._sum(self.selection.previous())
+
+    def series(self, grain: Grain | None = None) -> Sequence[Point]:
+        """A point for every day (or hour) of the range, zeros where nothing happened."""
+        hourly = (grain or self.selection.default_grain) == "hour"
+        group = ("day", "hour") if hourly else ("day",)
+        found = dict(self._grouped(self.selection, group, Totals))
+        nothing = self._as(Totals, {})
+        days = (self.selection.first_day + timedelta(days=n) for n in range(self.selection.days))
+        if hourly:
+            return [Point(day, hour, found.get((day, hour), nothing)) for day in days for hour in range(24)]
+        return [Point(day, None, found.get((day,), nothing)) for day in days]
+
+    def breakdown(self, dimension: Dimension) -> Sequence[Row]:
+        """A row for each value, most requests first."""
+        return self._rows(dimension, within_choice=True)
+
+    def top_model(self) -> Row | None:
+        """The model with the most requests."""
+        return next(iter(self.breakdown("model")), None)
+
+    def choices(self, dimension: Dimension) -> Sequence[Choice]:
+        """What occurs in the range, whatever else is chosen in this dimension."""
+        rows = self._rows(dimension, within_choice=False)
+        return [Choice(row.value, row.label, row.totals.requests) for row in rows]
+
+    def latency_percentiles(self) -> Percentiles | None:
+        """Of latency in ms; exact for small numbers of requests, else from a histogram (within about 3 %)."""
+        requests = self.totals().requests
+        if not requests:
+            return None
+        if requests <= EXACT_PERCENTILES_UP_TO and self._events_are_few():
+            return percentiles.exact(sorted(self.events().values_list("latency_ms", flat=True)))
+        return self.latency_percentiles_by()[()]
+
+    def latency_percentiles_by(self, *names: str) -> dict[Key, Percentiles]:
+        """The same from the histogram for each combination of ``day``, ``hour`` or a dimension that occurs."""
+        histograms: dict[Key, dict[int, Bucket]] = defaultdict(dict)
+        for (*key, bucket), requests in self._grouped(self.selection, (*names, "latency_bucket"), Bucket):
+            histograms[tuple(key)][bucket] = requests
+        return {key: percentiles.from_histogram(histogram) for key, histogram in histograms.items()}
+
+    def events(self) -> "QuerySet[UsageEvent]":
+        """The events of the selection that the viewer may see: for the log, the export and the drill-down."""
+        return UsageEvent.objects.filter(visible(self.viewer) & selected(self.selection, UsageEvent))
+
+    def _events_are_few(self) -> bool:
+        everything = Selection(self.selection.first_day, self.selection.last_day)
+        return not self.selection.chosen or self._sum(everything).requests <= FEW_EVENTS
+
+    def _rows(self, dimension: Dimension, *, within_choice: bool) -> tuple[Row, ...]:
+        chosen = self.selection.chosen
+        within_choice = within_choice or dimension not in chosen
+        if (dimension, within_choice) not in self._breakdowns:
+            selection = self.selection if within_choice else self.selection.without(dimension)
+            grouped = [(key[0], totals) for key, totals in self._grouped(selection, (dimension,), Summary)]
+            names = labels(self.viewer, dimension, [value for value, _ in grouped])
+            rows = [Row(value, names.get(value, str(value)), totals) for value, totals in grouped]
+            rows.sort(key=lambda row: (-row.totals.requests, str(row.label)))
+            self._breakdowns[dimension, within_choice] = tuple(rows)
+        return self._breakdowns[dimension, within_choice]
+
+    def _sum(self, selection: Selection) -> Totals:
+        return next((totals for _, totals in self._grouped(selection, (), Totals)), self._as(Totals, {}))
+
+    def _grouped(self, selection: Selection, group: Group, kind: type[S]) -> list[tuple[Key, S]]:
+        """The sums of each key of the group: from the smallest cube that can tell, else from the events."""
+        cube = smallest_with(self._needed(selection, group))
+        if cube is None:
+            return [(key, self._as(kind, sums)) for key, sums in self._from_events(selection, group)]
+        rows = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & selected(selection, Rollup))
+        measures = {PREFIX + field.name: ROLLUP_MEASURES[PREFIX + field.name] for field in fields(kind)}
+        if not group:
+            return [((), self._as(kind, _sums(rows.aggregate(**measures))))]
+        grouped = rows.order_by().values(*group).annotate(**measures)
+        return [(tuple(row[name] for name in group), self._as(kind, _sums(row))) for row in grouped]
+
+    def _from_events(self, selection: Selection, group: Group) -> list[tuple[Key, Sums]]:
+        """What a page asks for of one selection comes from one pass over its events."""
+        known = self._event_sums.setdefault(selection, {})
+        if group not in known:
+            groups = {group}
+            if selection is self.selection:
+                groups |= {other for other in PAGE_GROUPS if smallest_with(self._needed(selection, other)) is None}
+            events = UsageEvent.objects.filter(visible(self.viewer) & selected(selection, UsageEvent))
+            known |= sums_of_events(events, sorted(groups - known.keys()))
+        return known[group]
+
+    def _needed(self, selection: Selection, group: Group) -> frozenset[str]:
+        """The dimensions that a cube has to have: of the groups, the filters and the viewer's scope."""
+        scope = {"user_id"} if self.viewer.user_ids is not None else set()
+        return frozenset({*group, *selection.chosen} | scope)
+
+    def _as(self, kind: type[S], sums: Mapping[str, Any]) -> S:
+        """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
+        hidden = frozenset() if self.viewer.sees_cost else COST_SUMS
+        names = {field.name for field in fields(kind)} - hidden
+        said: dict[str, Any] = {
+            name: _exact(name, value) for name, value in sums.items() if value is not None and name in names
+        }
+        if "cost_usd" in names:
+            said.setdefault("cost_usd", Decimal(0))
+        return kind(**said)
+
+
+def _exact(name: str, value: Any) -> int | Decimal:
+    """PostgreSQL's sum of integers is a decimal number."""
+    return Decimal(value) if name in DECIMAL_SUMS else int(value)
+
+
+def _sums(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The sums among the columns of an aggregated row."""
+    return {name.removeprefix(PREFIX): value for name, value in row.items() if name.startswith(PREFIX)}

@@ -1,0 +1,83 @@
+"""What a report answers with."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The sums that a table shows.
+
+    ``cost_usd`` is None where the viewer may not see cost, and the sum of what is priced otherwise: ``unpriced`` tells
+    how many events are missing from it. Latency is in milliseconds; averages and rates are None without requests.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    unpriced: int = 0
+    estimated: int = 0
+    total_tokens: int = 0
+    cost_usd: Decimal | None = None
+    latency_ms_sum: int = 0
+
+    @property
+    def avg_latency_ms(self) -> float | None:
+        return self.latency_ms_sum / self.requests if self.requests else None
+
+    @property
+    def error_rate(self) -> float | None:
+        """Share of requests that ended in an error, 0 to 1."""
+        return self.errors / self.requests if self.requests else None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals(Summary):
+    """All sums. Cached tokens are part of the input, reasoning tokens part of the output."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_seconds: Decimal = Decimal(0)
+    characters: int = 0
+    latency_ms_min: int | None = None
+    latency_ms_max: int | None = None
+    ttft_ms_sum: int = 0
+    ttft_count: int = 0
+
+    @property
+    def avg_ttft_ms(self) -> float | None:
+        return self.ttft_ms_sum / self.ttft_count if self.ttft_count else None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One day, or one hour of a local day, of a series."""
+
+    day: date
+    hour: int | None
+    totals: Totals
+
+    @property
+    def label(self) -> str:
+        """ISO local date, with the hour where the grain is hours: ``2026-11-22`` or ``2026-11-22T14:00``."""
+        return self.day.isoformat() if self.hour is None else f"{self.day.isoformat()}T{self.hour:02}:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One value of a dimension, its name for people, and its sums."""
+
+    value: str | int
+    label: str
+    totals: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value that a filter offers: it occurs in the range and the viewer may see it."""
+
+    value: str | int
+    label: str
+    requests: int
