@@ -27,6 +27,8 @@ NONE = "(none)"
 """In a query string: events that name no model, project, user …"""
 ALL = "all"
 """In a query string: no filter where there is one by default, which is the provider. Elsewhere a name like others."""
+PLACES = ("page", "before")
+"""In a query string: how far somebody has paged. Other filters start again."""
 NOWHERE = -1
 """An id that nothing has."""
 LARGEST_ID = 2**63 - 1
@@ -34,12 +36,16 @@ LARGEST_ID = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """A filter over one dimension: its name in the query string, and what people call it."""
+    """A filter over one dimension: its name in the query string, and what people call it.
+
+    One without a menu has too many values to offer: it is set by following a link.
+    """
 
     name: str
     dimension: Dimension
     label: str
     by_id: bool = False
+    has_menu: bool = True
 
     def parse(self, text: str) -> str | int:
         """The value that the text stands for. Text that cannot be an id becomes an id that nothing has."""
@@ -64,9 +70,11 @@ FACETS = (
     Facet("feature", "feature", "Feature"),
     Facet("status", "status", "Status"),
     Facet("organization", "organization_id", "Organization", by_id=True),
+    Facet("session", "session_id", "Session", has_menu=False),
 )
 
-MODEL = next(facet for facet in FACETS if facet.name == "model")
+FACET = {facet.name: facet for facet in FACETS}
+MODEL = FACET["model"]
 
 
 def facets_of(viewer: Viewer) -> tuple[Facet, ...]:
@@ -148,6 +156,8 @@ class Filters:
     grain: Grain
     grain_note: str
     query: Query
+    settings: tuple[str, ...]
+    """Names in the query that belong to one page alone, such as how a table is sorted."""
 
     @property
     def is_valid(self) -> bool:
@@ -170,6 +180,11 @@ class Filters:
     def _typed(self, name: str) -> str:
         return str(self.form.data.get(name) or "") if self.range == "custom" else ""
 
+    @property
+    def shared(self) -> Query:
+        """What the other pages and the export understand as well: the days and the filters."""
+        return self.query.without(*self.settings)
+
     def texts(self, facet: Facet) -> tuple[str, ...]:
         """The chosen values of a facet, as in the query string."""
         return tuple(facet.text(value) for value in self.selection.chosen.get(facet.dimension, ()))
@@ -178,7 +193,7 @@ class Filters:
         """The address of the same with these values for one facet; pages start again."""
         if facet.name == "provider":
             texts = () if texts == (DEFAULT_PROVIDER,) else texts or (ALL,)
-        return self.query.without("page").replaced(facet.name, texts)
+        return self.query.without(*PLACES).replaced(facet.name, texts)
 
     def link_to_model(self, row: Row) -> str:
         return str(self.only(MODEL, (MODEL.text(row.value),)))
@@ -187,8 +202,9 @@ class Filters:
         return self.only(facet, tuple(other for other in self.texts(facet) if other != text))
 
 
-def read(query: QueryDict, viewer: Viewer) -> Filters:
-    """What the query asks for, as far as it is valid. BadRequest for text that no database can hold."""
+def read(query: QueryDict, viewer: Viewer, settings: tuple[str, ...] = ()) -> Filters:
+    """What the query asks for, as far as it is valid; ``settings`` are the names that one page alone understands.
+    BadRequest for text that no database can hold."""
     _refuse_unstorable(query)
     form = RangeForm(query, viewer)
     first_day, last_day = form.days()
@@ -196,7 +212,9 @@ def read(query: QueryDict, viewer: Viewer) -> Filters:
     selection = Selection(first_day, last_day, _chosen(query, viewer))
     asked = query.get("grain", "")
     grain, note = _grain(asked, selection)
-    return Filters(form, selection, name, grain, note, _canonical(query, form, selection, asked, viewer))
+    canonical = _canonical(query, form, selection, asked, viewer)
+    kept = _settings(query, viewer, settings)
+    return Filters(form, selection, name, grain, note, Query(tuple(dict.fromkeys(canonical + kept))), settings)
 
 
 def _refuse_unstorable(query: QueryDict) -> None:
@@ -230,7 +248,9 @@ def _grain(asked: str, selection: Selection) -> tuple[Grain, str]:
     return "day", f"Hours are shown for up to {MAX_HOURLY_DAYS} days; this is by day."
 
 
-def _canonical(query: QueryDict, form: RangeForm, selection: Selection, grain: str, viewer: Viewer) -> Query:
+def _canonical(
+    query: QueryDict, form: RangeForm, selection: Selection, grain: str, viewer: Viewer
+) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     name = form.cleaned_data.get("range", DEFAULT_RANGE)
     if name != DEFAULT_RANGE:
@@ -244,7 +264,12 @@ def _canonical(query: QueryDict, form: RangeForm, selection: Selection, grain: s
         if facet.name == "provider":
             texts = () if texts == (DEFAULT_PROVIDER,) else texts or (ALL,)
         pairs += [(facet.name, text) for text in texts]
-    sorts = [value for value in query.getlist("sort") if viewer.sees_cost or not value.endswith("cost_usd")]
-    pairs += [("sort", value) for value in sorts if value]
-    pairs += [("page", value) for value in query.getlist("page") if value]
-    return Query(tuple(dict.fromkeys(pairs)))
+    return pairs
+
+
+def _settings(query: QueryDict, viewer: Viewer, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Those of one page; nothing about cost for whoever may not see it, not even an order."""
+    pairs = [(name, value) for name in names for value in query.getlist(name) if value]
+    if viewer.sees_cost:
+        return pairs
+    return [(name, value) for name, value in pairs if "cost" not in name and not (name == "sort" and "cost" in value)]

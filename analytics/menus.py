@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analytics.filters import ALL, DEFAULT_PROVIDER, MAX_HOURLY_DAYS, RANGES, Facet, Filters, facets_of
+from analytics.filters import ALL, DEFAULT_PROVIDER, MAX_HOURLY_DAYS, PLACES, RANGES, Facet, Filters, facets_of
 from analytics.query import Query
 from analytics.reports import Choice, Report
 
@@ -59,7 +59,7 @@ class Choosable:
 
 
 def ranges(filters: Filters) -> list[Choosable]:
-    query = filters.query.without("page", "from", "to", "range")
+    query = filters.query.without(*PLACES, "from", "to", "range")
     return [
         Choosable(name, label, name == filters.range, query.replaced("range", (name,)))
         for name, label in RANGES.items()
@@ -80,22 +80,29 @@ def grains(filters: Filters) -> list[Choosable]:
 
 
 def menus(report: Report, filters: Filters) -> list[Menu]:
-    return [_menu(facet, report.choices(facet.dimension), filters) for facet in facets_of(report.viewer)]
+    facets = (facet for facet in facets_of(report.viewer) if facet.has_menu)
+    return [_menu(facet, report.choices(facet.dimension), filters) for facet in facets]
 
 
 def chips(made: Sequence[Menu], filters: Filters) -> list[Chip]:
     """One for every chosen value."""
-    return [
+    of_menus = [
         Chip(menu.facet.label, option.label, filters.without(menu.facet, option.text))
         for menu in made
         for option in menu.options
         if option.checked
     ]
+    return of_menus + [
+        Chip(facet.label, text, filters.without(facet, text))
+        for facet in facets_of(filters.form.viewer)
+        if not facet.has_menu
+        for text in filters.texts(facet)
+    ]
 
 
 def cleared(filters: Filters) -> Query:
     """The same days without any filter."""
-    query = filters.query.without("page", *(facet.name for facet in facets_of(filters.form.viewer)))
+    query = filters.query.without(*PLACES, *(facet.name for facet in facets_of(filters.form.viewer)))
     return query.replaced("provider", (ALL,))
 
 

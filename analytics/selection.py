@@ -6,7 +6,16 @@ from datetime import date, timedelta
 from typing import Literal
 
 Dimension = Literal[
-    "organization_id", "provider", "model", "project_id", "user_id", "expert_id", "template_id", "feature", "status"
+    "organization_id",
+    "provider",
+    "model",
+    "project_id",
+    "user_id",
+    "expert_id",
+    "template_id",
+    "feature",
+    "status",
+    "session_id",
 ]
 Grain = Literal["hour", "day"]
 

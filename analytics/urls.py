@@ -5,6 +5,9 @@ from django.urls import path
 from analytics import views
 
 urlpatterns = [
-    path("", views.analytics, name="analytics"),
+    path("", views.overview, name="analytics"),
+    path("requests/", views.requests, name="requests"),
+    path("sessions/", views.sessions, name="sessions"),
+    path("models/", views.models, name="models"),
     path("export.csv", views.export, name="export-csv"),
 ]

@@ -1,8 +1,9 @@
-"""The Analytics tab: the page, the parts of it that htmx asks for, and the export."""
+"""The Analytics tab: its pages, the parts of them that htmx asks for, and the export."""
 
 import logging
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -18,43 +19,51 @@ from django.views.decorators.http import require_safe
 
 from accounts.decorators import with_viewer
 from accounts.viewer import Viewer
-from analytics import charts, filters, menus, reports
-from analytics.cards import cards
+from analytics import filters, menus, reports
 from analytics.export import export_csv
 from analytics.filters import FACETS, Filters
-from analytics.reports import Report, Totals, snapshot
+from analytics.pages import Page
+from analytics.pages.models import MODELS
+from analytics.pages.overview import OVERVIEW
+from analytics.pages.requests import REQUESTS
+from analytics.pages.sessions import SESSIONS
+from analytics.reports import Report, snapshot
 from analytics.streaming import InAThread, InAThreadOfALoop
-from analytics.tables import tables
 
 logger = logging.getLogger(__name__)
 
 MAX_FILE_NAME = 150
-PAGE = "page"
+PAGES = (OVERVIEW, REQUESTS, SESSIONS, MODELS)
+WHOLE = "page"
 RESULTS_ELEMENT = "div#results"
 """How htmx names the part of the page below the filters, which refreshes itself."""
 
 
-@require_safe
-@never_cache
-@with_viewer
-def analytics(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The page; for htmx the part of it that it wants to replace."""
-    part = _part(request)
-    try:
-        with snapshot():
-            asked = filters.read(request.GET, viewer)
-            seen = _version(viewer, asked)
-            if request.headers.get("X-Seen") == seen:
-                return HttpResponse(status=204)
-            context = _context(viewer, asked, part) | {"seen": seen}
-        response = render(request, f"analytics/{part}.html", context)
-    except DatabaseError:
-        logger.exception("Analytics could not be loaded.")
-        return _failed(request, part)
-    if part != PAGE and request.headers.get("HX-Source") != RESULTS_ELEMENT:  # a refresh is no step in the history
-        response["HX-Push-Url"] = f"{request.path}{asked.query if asked.query.pairs else ''}"
-    patch_vary_headers(response, ["HX-Request-Type", "HX-Target"])
-    return response
+def _view(page: Page) -> Callable[..., HttpResponseBase]:
+    """The view of a page: for htmx only the part of it that it wants to replace."""
+
+    def view(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+        part = _part(request)
+        try:
+            with snapshot():
+                asked = filters.read(request.GET, viewer, page.settings)
+                seen = _version(viewer, asked)
+                if request.headers.get("X-Seen") == seen:
+                    return HttpResponse(status=204)
+                context = _context(page, viewer, asked, part) | {"seen": seen}
+            response = render(request, f"analytics/{part}.html", context)
+        except DatabaseError:
+            logger.exception("Analytics could not be loaded.")
+            return _failed(request, part)
+        if part != WHOLE and request.headers.get("HX-Source") != RESULTS_ELEMENT:  # a refresh is no step in the history
+            response["HX-Push-Url"] = f"{request.path}{asked.query if asked.query.pairs else ''}"
+        patch_vary_headers(response, ["HX-Request-Type", "HX-Target"])
+        return response
+
+    return require_safe(never_cache(with_viewer(view)))
+
+
+overview, requests, sessions, models = (_view(page) for page in PAGES)
 
 
 @require_safe
@@ -72,7 +81,7 @@ def export(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         body = begin(export_csv(Report(viewer, asked.selection)))
     except DatabaseError:
         logger.exception("The export could not begin.")
-        return _failed(request, PAGE)
+        return _failed(request, WHOLE)
     response = StreamingHttpResponse(body, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{file_name(asked)}"'
     response["Cache-Control"] = "private, no-store"
@@ -105,7 +114,7 @@ def _as_file_name(text: str) -> str:
 def _part(request: HttpRequest) -> str:
     """What is to be rendered: the page, the view (filters and results), or the results alone."""
     if request.headers.get("HX-Request-Type") != "partial":
-        return PAGE
+        return WHOLE
     return "results" if request.headers.get("HX-Target") == RESULTS_ELEMENT else "view"
 
 
@@ -114,46 +123,20 @@ def _version(viewer: Viewer, asked: Filters) -> str:
     return f"{reports.version(viewer)}.{asked.form.today:%Y%m%d}.{viewer.sees_cost:d}"
 
 
-def _context(viewer: Viewer, asked: Filters, part: str) -> dict[str, Any]:
+def _context(page: Page, viewer: Viewer, asked: Filters, part: str) -> dict[str, Any]:
     report = Report(viewer, asked.selection)
-    context = {"viewer": viewer, "filters": asked, **_results(report, asked)}
+    context = {"page": page, "viewer": viewer, "filters": asked, **page.results(report, asked)}
     if part != "results":
         made = menus.menus(report, asked)
         context |= {"menus": made, "chips": menus.chips(made, asked), "ranges": menus.ranges(asked)}
-        context["cleared"] = menus.cleared(asked)
+        context |= {"cleared": menus.cleared(asked), "pages": PAGES}
     return context
-
-
-def _results(report: Report, asked: Filters) -> dict[str, Any]:
-    """Everything below the filters."""
-    totals, sees_cost = report.totals(), report.viewer.sees_cost
-    previous = report.previous_totals() if asked.has_previous else None
-    points = report.series(asked.grain) if totals.requests else []
-    context = {"totals": totals, "cards": cards(totals, previous, points, sees_cost=sees_cost)}
-    if not totals.requests:
-        return context
-    models = report.breakdown("model")
-    return context | {
-        "top_model": _top_model(report, totals),
-        "charts": charts.charts(points, models, sees_cost=sees_cost),
-        "chart_data": charts.data(points, models, asked.link_to_model, sees_cost=sees_cost),
-        "tables": tables(report, asked),
-        "grains": menus.grains(asked),
-    }
-
-
-def _top_model(report: Report, totals: Totals) -> dict[str, Any] | None:
-    top = report.top_model()
-    if top is None:
-        return None
-    share = top.totals.requests / totals.requests
-    return {"label": top.label, "tone": charts.tone(str(top.value)), "totals": top.totals, "share": share}
 
 
 def _failed(request: HttpRequest, part: str, frame: str = "analytics/failed.html") -> HttpResponse:
     """Says so, in the place of the results and with a way to try again; the filters stay."""
     context = {"retry": request.get_full_path()}
-    if part == PAGE:
+    if part == WHOLE:
         html = render_to_string(frame, context, request if frame == "analytics/failed.html" else None)
         return HttpResponse(html, status=503)
     response = HttpResponse(render_to_string("analytics/_failure.html", context), status=503)

@@ -1,0 +1,26 @@
+"""The pages of the Analytics tab.
+
+All have the same frame, filters and live refresh (``analytics.views``); a module each says what is below the filters.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from analytics.filters import Filters
+from analytics.reports import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: the name of its address, what people call it, and what fills its template."""
+
+    name: str
+    title: str
+    template: str
+    results: Callable[[Report, Filters], dict[str, Any]]
+    settings: tuple[str, ...] = ()
+    """Names in the query string that it alone understands."""
+    style: str = ""
+    """A style sheet of its own, under ``static/``."""
+    has_charts: bool = False
