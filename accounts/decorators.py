@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from accounts.models import Organization, Project, User
 from accounts.viewer import Viewer
 
 P = ParamSpec("P")
+Subject = TypeVar("Subject", Organization, User, Project)
 
 
 def viewer_of(request: HttpRequest) -> Viewer:
@@ -44,6 +47,64 @@ def with_viewer(
 
     update_wrapper(guarded, view)
     return guarded
+
+
+def for_admins(
+    view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Call ``view(request, viewer, …)`` for Super Admins and Admins; to Users it is forbidden."""
+    return _where(lambda viewer: viewer.administers_organizations, view)
+
+
+def for_super_admins(
+    view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Call ``view(request, viewer, …)`` for Super Admins; to everybody else it is forbidden."""
+    return _where(lambda viewer: viewer.administers, view)
+
+
+def _where(
+    is_allowed: Callable[[Viewer], bool], view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponseBase]
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    def guarded(request: HttpRequest, viewer: Viewer, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not is_allowed(viewer):
+            raise PermissionDenied
+        return view(request, viewer, *args, **kwargs)
+
+    update_wrapper(guarded, view)
+    return with_viewer(guarded)
+
+
+def administered(
+    model: type[Subject],
+) -> Callable[[Callable[[HttpRequest, Viewer, Subject], HttpResponseBase]], Callable[..., HttpResponseBase]]:
+    """Turn the ``pk`` of an address into an organization that the viewer administers, or into one of its people or
+    projects, and call ``view(request, viewer, subject)``. To an Admin what belongs to another organization is missing,
+    exactly like what does not exist.
+    """
+
+    def decorate(view: Callable[[HttpRequest, Viewer, Subject], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        def guarded(request: HttpRequest, viewer: Viewer, pk: int) -> HttpResponseBase:
+            subject = model._default_manager.filter(pk=pk).first()
+            if subject is None or not viewer.may_administer(_organization_id_of(subject)):
+                raise Http404
+            return view(request, viewer, subject)
+
+        update_wrapper(guarded, view)
+        return for_admins(guarded)
+
+    return decorate
+
+
+def _organization_id_of(subject: Organization | User | Project) -> int | None:
+    return subject.pk if isinstance(subject, Organization) else subject.organization_id
+
+
+def actor_of(request: HttpRequest) -> User:
+    """Who sent a request, behind a door that visitors do not pass."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

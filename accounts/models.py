@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import ClassVar, NoReturn, Self
 
 from django.conf import settings
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -30,13 +31,26 @@ class Role(StrEnum):
     USER = "User"
 
 
+class Standing(StrEnum):
+    """How far somebody belongs. The values are the words on the page."""
+
+    ACTIVE = "Active"
+    INVITED = "Invited"
+    DEACTIVATED = "Deactivated"
+    SEEN_IN_CALLS = "Seen in calls"
+
+
 class Organization(models.Model):
     """A company or department with its own people, projects, calendar and, if it has any, prices."""
 
     name = models.CharField(max_length=MAX_NAME)
     slug = models.SlugField(max_length=MAX_NAME, unique=True, db_collation="C")
     time_zone = models.CharField(
-        max_length=64, default="UTC", validators=[validate_time_zone], help_text="Its days begin and end in this zone."
+        max_length=64,
+        default="UTC",
+        validators=[validate_time_zone],
+        help_text="Its days begin and end in this zone. A change applies to calls from now on; earlier calls keep the "
+        "days that they were recorded under.",
     )
     show_user_cost = models.BooleanField(
         "show user cost", default=False, help_text="People with the role User see what their own calls cost."
@@ -48,6 +62,19 @@ class Organization(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+WITHOUT_PASSWORD = models.Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+SEEN_IN_CALLS = models.Q(is_active=False, email="") & WITHOUT_PASSWORD
+"""Those whom only calls have named so far: accounts.directory made them, and an invitation makes them members."""
+
+OF_STANDING = {
+    Standing.ACTIVE: models.Q(is_active=True) & ~WITHOUT_PASSWORD,
+    Standing.INVITED: models.Q(is_active=True) & WITHOUT_PASSWORD,
+    Standing.DEACTIVATED: models.Q(is_active=False) & ~SEEN_IN_CALLS,
+    Standing.SEEN_IN_CALLS: SEEN_IN_CALLS,
+}
+"""The condition of each standing; ``User.standing`` says the same of one person."""
 
 
 class User(AbstractUser):
@@ -88,8 +115,15 @@ class User(AbstractUser):
         """The strongest role among the person's groups; None for a stranger."""
         if self.is_superuser:
             return Role.SUPER_ADMIN
-        groups = set(self.groups.values_list("name", flat=True))
+        groups = {group.name for group in self.groups.all()}  # which a list of people has fetched already
         return next((role for role in Role if role in groups), None)
+
+    @property
+    def standing(self) -> Standing:
+        if self.is_active:
+            return Standing.ACTIVE if self.has_usable_password() else Standing.INVITED
+        is_member = self.email or self.has_usable_password()
+        return Standing.DEACTIVATED if is_member else Standing.SEEN_IN_CALLS
 
     @property
     def display_name(self) -> str:
@@ -159,3 +193,9 @@ class AuditRecord(models.Model):
 
     def delete(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError("An audit record is never deleted.")
+
+    @property
+    def title(self) -> str:
+        """What was done, in words: "Invite member" for member.invite."""
+        thing, _, verb = self.action.partition(".")
+        return f"{verb} {thing}".replace("_", " ").strip().capitalize()

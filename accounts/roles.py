@@ -1,4 +1,4 @@
-"""Changing what somebody may do. Everything that sets a role goes through here."""
+"""Changing what somebody may do. Everything that sets a role, lets in or shuts out goes through here."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from accounts.models import Role, User
+from accounts.audit import record
+from accounts.models import Role, Standing, User
 
 
 def super_admins() -> QuerySet[User]:
@@ -16,16 +17,34 @@ def super_admins() -> QuerySet[User]:
     return User.objects.filter(in_charge, is_active=True).distinct()
 
 
+def assignable_roles(by: User) -> tuple[Role, ...]:
+    """The roles that ``by`` may give to others."""
+    if by.role is Role.SUPER_ADMIN:
+        return tuple(Role)
+    return (Role.ADMIN, Role.USER) if by.role is Role.ADMIN else ()
+
+
+def may_change(user: User, by: User) -> bool:
+    """A Super Admin may change everybody; an Admin the own organization's people, except its Super Admins."""
+    if by.role is Role.SUPER_ADMIN:
+        return True
+    is_colleague = by.organization_id is not None and user.organization_id == by.organization_id
+    return by.role is Role.ADMIN and is_colleague and user.role is not Role.SUPER_ADMIN
+
+
 def check_role_change(user: User, role: Role | None, *, is_active: bool, by: User | None) -> None:
     """ValidationError if ``by`` may not make ``user`` what is asked: nobody changes the own role or locks themselves
-    out, and the last Super Admin stays. Call it in the transaction that makes the change.
+    out, Admins have nothing to say about Super Admins and other organizations, and the last Super Admin stays. Call it
+    in the transaction that makes the change.
     """
     if by is not None and by.pk == user.pk and (role != user.role or is_active != user.is_active):
         raise ValidationError("You cannot change your own role. Ask another Super Admin.", code="own_role")
+    is_asked = role != user.role or is_active != user.is_active
+    if by is not None and is_asked and not (may_change(user, by) and role in (*assignable_roles(by), user.role)):
+        raise ValidationError("Only a Super Admin can do this.", code="not_allowed")
     if role is Role.SUPER_ADMIN and is_active:
         return
-    # The lock makes two people who demote each other at the same moment take turns.
-    Group.objects.select_for_update().get(name=Role.SUPER_ADMIN)
+    _take_turns()
     others = super_admins().exclude(pk=user.pk)
     if super_admins().filter(pk=user.pk).exists() and not others.exists():
         raise ValidationError("This is the last Super Admin; make somebody else one first.", code="last_super_admin")
@@ -39,9 +58,61 @@ def role_of(group_names: Iterable[str], *, is_superuser: bool = False) -> Role |
 
 @transaction.atomic
 def set_role(user: User, role: Role | None, *, by: User | None = None) -> None:
-    """Give ``user`` this role and no other; groups that are not roles are kept."""
+    """Give ``user`` this role and no other; groups that are not roles are kept. ValidationError if ``by`` may not."""
+    _reread(user)
+    _check_member(user)
     check_role_change(user, role, is_active=user.is_active, by=by)
+    if role == user.role:
+        return
+    changes = {"role": (user.role, role)}
+    replace_role(user, role)
+    record("role.change", user.username, by=by, organization=user.organization, changes=changes)
+
+
+def replace_role(user: User, role: Role | None) -> None:
+    """What ``set_role`` does once it is allowed, for those who have checked and record it themselves."""
+    if user.is_superuser and role is not Role.SUPER_ADMIN:
+        User.objects.filter(pk=user.pk).update(is_superuser=False)
+        user.is_superuser = False
     user.groups.remove(*Group.objects.filter(name__in=set(Role) - {role}))
     if role is not None:
         user.groups.add(Group.objects.get(name=role))
+    _forget_role(user)
+
+
+@transaction.atomic
+def set_active(user: User, is_active: bool, *, by: User | None = None) -> None:
+    """Let ``user`` in, or shut them out, which ends their sessions with their next request. ValidationError if ``by``
+    may not.
+    """
+    _reread(user)
+    _check_member(user)
+    check_role_change(user, user.role, is_active=is_active, by=by)
+    if is_active == user.is_active:
+        return
+    user.is_active = is_active
+    user.save(update_fields=["is_active"])
+    action = "member.reactivate" if is_active else "member.deactivate"
+    changes = {"active": ("no", "yes") if is_active else ("yes", "no")}
+    record(action, user.username, by=by, organization=user.organization, changes=changes)
+
+
+def _check_member(user: User) -> None:
+    if user.standing is Standing.SEEN_IN_CALLS:
+        raise ValidationError("This person is only known from calls. Send an invitation instead.", code="not_a_member")
+
+
+def _take_turns() -> None:
+    """One change of a role at a time, so that two people who demote each other at the same moment do not both win."""
+    Group.objects.select_for_update().get(name=Role.SUPER_ADMIN)
+
+
+def _reread(user: User) -> None:
+    """As it is now: somebody may have promoted or moved the person since it was read."""
+    _take_turns()
+    user.refresh_from_db()
+    _forget_role(user)
+
+
+def _forget_role(user: User) -> None:
     user.__dict__.pop("role", None)  # it is cached

@@ -1,17 +1,37 @@
-"""Signing in and out."""
+"""Signing in and out, passwords, and the pages of organizations."""
 
 from django.contrib.auth import views
-from django.urls import path, reverse_lazy
+from django.urls import path
+
+from accounts import audit_trail, members, organizations, passwords, projects
 
 sign_in = views.LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True)
-password_change = views.PasswordChangeView.as_view(
-    template_name="accounts/password_change.html", success_url=reverse_lazy("password-change-done")
-)
 password_change_done = views.PasswordChangeDoneView.as_view(template_name="accounts/password_change_done.html")
+forgotten_done = views.PasswordResetDoneView.as_view(template_name="accounts/password_forgotten_done.html")
 
 urlpatterns = [
     path("sign-in/", sign_in, name="sign-in"),
     path("sign-out/", views.LogoutView.as_view(), name="sign-out"),
-    path("password/", password_change, name="password-change"),
+    path("password/", passwords.ChangeView.as_view(), name="password-change"),
     path("password/done/", password_change_done, name="password-change-done"),
+    path("password/forgotten/", passwords.ForgottenView.as_view(), name="password-forgotten"),
+    path("password/forgotten/done/", forgotten_done, name="password-forgotten-done"),
+    path("password/set/<uidb64>/<token>/", passwords.SetView.as_view(), name="password-set"),
+    path("organizations/", organizations.organizations, name="organizations"),
+    path("organizations/add/", organizations.organization_add, name="organization-add"),
+    path("organizations/people/", members.people_without_organization, name="people"),
+    path("organizations/audit/", audit_trail.whole_audit_trail, name="whole-audit-trail"),
+    path("organization/", organizations.organization, name="organization"),
+    path("organization/<int:pk>/members/", members.members, name="members"),
+    path("organization/<int:pk>/members/invite/", members.member_invite, name="member-invite"),
+    path("organization/<int:pk>/projects/", projects.projects, name="projects"),
+    path("organization/<int:pk>/projects/add/", projects.project_add, name="project-add"),
+    path("organization/<int:pk>/settings/", organizations.organization_settings, name="organization-settings"),
+    path("organization/<int:pk>/audit/", audit_trail.audit_trail, name="audit-trail"),
+    path("organization/members/<int:pk>/", members.member, name="member"),
+    path("organization/members/<int:pk>/role/", members.member_role, name="member-role"),
+    path("organization/members/<int:pk>/deactivate/", members.member_deactivate, name="member-deactivate"),
+    path("organization/members/<int:pk>/reactivate/", members.member_reactivate, name="member-reactivate"),
+    path("organization/members/<int:pk>/link/", members.member_link, name="member-link"),
+    path("organization/projects/<int:pk>/", projects.project, name="project"),
 ]

@@ -33,8 +33,19 @@ class Viewer:
 
     @property
     def administers(self) -> bool:
-        """The Django admin is for Super Admins."""
+        """The Django admin is for Super Admins, and so is what concerns all organizations."""
         return self.role is Role.SUPER_ADMIN
+
+    @property
+    def administers_organizations(self) -> bool:
+        """Whether there is an organization whose people, projects and settings this person looks after."""
+        return self.role in (Role.SUPER_ADMIN, Role.ADMIN) and self.sees_anything
+
+    def may_administer(self, organization_id: int | None) -> bool:
+        """Super Admin: every organization, and people without one (None). Admin: the own one. User: none."""
+        if self.organization_ids is None:
+            return self.administers
+        return self.administers_organizations and organization_id in self.organization_ids
 
     @classmethod
     def nobody(cls) -> Self:

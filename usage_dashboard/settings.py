@@ -169,6 +169,17 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "analytics"
 LOGOUT_REDIRECT_URL = "sign-in"
 
+# Mail: invitations and forgotten passwords. Without a server, links are shown to who invites (accounts.invitations).
+EMAIL_HOST = env.text("SMTP_HOST")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_PORT = env.number("SMTP_PORT", 587, minimum=1)
+EMAIL_HOST_USER = env.text("SMTP_USER")
+EMAIL_HOST_PASSWORD = env.text("SMTP_PASSWORD")
+EMAIL_USE_TLS = env.flag("SMTP_STARTTLS", default=EMAIL_PORT == 587)
+EMAIL_USE_SSL = env.flag("SMTP_TLS", default=EMAIL_PORT == 465)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("MAIL_FROM", "groq-usage@localhost")
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False

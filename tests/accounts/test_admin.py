@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
-from accounts.models import Organization, Project, Role, User
+from accounts.models import AuditRecord, Organization, Project, Role, User
 from tests.cast import make_user, signed_in
 
 PAGES = (
@@ -17,6 +17,7 @@ PAGES = (
     "/admin/accounts/organization/",
     "/admin/accounts/organization/add/",
     "/admin/accounts/project/",
+    "/admin/accounts/auditrecord/",
     "/admin/auth/group/",
     "/admin/pricing/price/",
     "/admin/pricing/price/add/",
@@ -167,3 +168,78 @@ def test_an_impossible_time_zone_is_refused(root: Client, acme: Organization) ->
     data = {"name": "Acme", "time_zone": "Mars/Olympus"}
     response = root.post(f"/admin/accounts/organization/{acme.pk}/change/", data)
     assert b"is not a time zone" in response.content
+
+
+# The audit trail
+
+
+def test_a_change_in_the_admin_is_recorded(root: Client, super_admin: User, user: User, acme: Organization) -> None:
+    change(root, user, groups=[group(Role.ADMIN)], email="ann@example.com")
+    record = AuditRecord.objects.get()
+    assert (record.action, record.actor, record.organization) == ("member.change", super_admin, acme)
+    assert record.changes == {"groups": ["User", "Admin"], "email": ["", "ann@example.com"]}
+
+
+def test_what_the_admin_adds_is_recorded(root: Client, acme: Organization) -> None:
+    root.post("/admin/accounts/organization/add/", {"name": "Initech", "slug": "initech", "time_zone": "UTC"})
+    root.post("/admin/accounts/project/add/", {"name": "Web", "slug": "web", "organization": acme.pk})
+    password = {"password1": "correct horse battery", "password2": "correct horse battery"}
+    root.post(
+        "/admin/accounts/user/add/", {"username": "dora", "organization": acme.pk, "usable_password": "true"} | password
+    )
+    root.post("/admin/auth/group/add/", {"name": "Exporters", "permissions": []})
+    actions = list(AuditRecord.objects.order_by("pk").values_list("action", "subject"))
+    assert actions == [
+        ("organization.add", "Initech"), ("project.add", "Web"), ("member.add", "dora"), ("group.add", "Exporters")
+    ]  # fmt: skip
+    assert AuditRecord.objects.get(action="organization.add").organization == Organization.objects.get(slug="initech")
+
+
+def test_settings_changed_in_the_admin_are_recorded(root: Client, acme: Organization) -> None:
+    path = f"/admin/accounts/organization/{acme.pk}/change/"
+    root.post(path, {"name": "Acme", "time_zone": "UTC", "show_user_cost": "on"})
+    root.post(path, {"name": "Acme", "time_zone": "UTC", "show_user_cost": "on"})
+    expected = {"time_zone": ["America/Los_Angeles", "UTC"], "show_user_cost": ["False", "True"]}
+    assert AuditRecord.objects.get().changes == expected
+
+
+def test_granting_a_permission_is_recorded(root: Client) -> None:
+    permission = Permission.objects.get(codename="export_usageevent")
+    root.post(f"/admin/auth/group/{group(Role.ADMIN)}/change/", {"name": "Admin", "permissions": [permission.pk]})
+    assert "export" in AuditRecord.objects.get(action="group.change").changes["permissions"][1]
+
+
+def test_a_password_set_in_the_admin_is_recorded_without_it(root: Client, user: User) -> None:
+    new = "a whole new battery"
+    data = {"password1": new, "password2": new, "set-password": "1"}
+    root.post(f"/admin/accounts/user/{user.pk}/password/", data)
+    record = AuditRecord.objects.get()
+    assert (record.action, record.subject, record.changes) == ("password.set", "ann", {})
+
+
+def test_a_change_without_its_record_is_none(root: Client, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("no record")
+
+    monkeypatch.setattr("accounts.admin.record", fail)
+    new = "a whole new battery"
+    for path, data in (
+        ("change", person_data(user, email="ann@example.com")),
+        ("password", {"password1": new, "password2": new, "set-password": "1"}),
+    ):
+        with pytest.raises(RuntimeError):
+            root.post(f"/admin/accounts/user/{user.pk}/{path}/", data)
+    user.refresh_from_db()
+    assert user.email == ""
+    assert not user.check_password(new)
+
+
+def test_the_trail_is_read_and_not_written(root: Client, user: User) -> None:
+    change(root, user, email="ann@example.com")
+    record = AuditRecord.objects.get()
+    path = "/admin/accounts/auditrecord/"
+    assert b"member.change" in root.get(path).content
+    assert root.get(f"{path}{record.pk}/change/").status_code == 200
+    assert root.get(f"{path}add/").status_code == 403
+    assert root.post(f"{path}{record.pk}/change/", {"subject": "x"}).status_code == 403
+    assert root.post(f"{path}{record.pk}/delete/", {"post": "yes"}).status_code == 403

@@ -1,0 +1,71 @@
+"""Organizations: the list for Super Admins, a new one, and the settings of one."""
+
+from django.contrib import messages
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.changes import save_recorded
+from accounts.decorators import actor_of, administered, for_admins, for_super_admins
+from accounts.forms import OrganizationForm, SearchForm, SettingsForm
+from accounts.models import SEEN_IN_CALLS, Organization, Project, User
+from accounts.paging import page_of
+from accounts.viewer import Viewer
+
+
+@require_safe
+@never_cache
+@for_super_admins
+def organizations(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    form = SearchForm(request.GET)
+    text = form.cleaned_data["q"] if form.is_valid() else ""
+    found = Organization.objects.filter(Q(name__icontains=text) | Q(slug__icontains=text))
+    rows = found.order_by("name", "pk").annotate(
+        members=_count_of(User.objects.exclude(SEEN_IN_CALLS)),
+        seen_in_calls=_count_of(User.objects.filter(SEEN_IN_CALLS)),
+        project_count=_count_of(Project.objects.order_by()),
+    )
+    context = {"tab": "organizations", "form": form, "page": page_of(request, rows)}
+    return render(request, "accounts/organizations.html", context)
+
+
+def _count_of(rows: QuerySet[User] | QuerySet[Project]) -> Coalesce:
+    """How many of ``rows`` an organization has. Joins would multiply them with each other."""
+    own = rows.filter(organization=OuterRef("pk")).values("organization").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(own, output_field=IntegerField()), 0)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@for_super_admins
+def organization_add(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    form = OrganizationForm(request.POST or None)
+    if request.method == "POST" and form.is_valid() and save_recorded(form, "organization.add", by=actor_of(request)):
+        messages.success(request, f"{form.instance.name} is added. Invite its first members.")
+        return redirect("members", form.instance.pk)
+    return render(request, "accounts/organization_add.html", {"tab": "organizations", "form": form})
+
+
+@require_safe
+@for_admins
+def organization(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """To the own one, or to the choice of all."""
+    if viewer.organization_ids is None:
+        return redirect("organizations")
+    return redirect("members", *viewer.organization_ids)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@administered(Organization)
+def organization_settings(request: HttpRequest, viewer: Viewer, organization: Organization) -> HttpResponse:
+    form = SettingsForm(request.POST or None, instance=organization)
+    by = actor_of(request)
+    if request.method == "POST" and form.is_valid() and save_recorded(form, "organization.change", by=by):
+        messages.success(request, "The settings are saved.")
+        return redirect("organization-settings", organization.pk)
+    context = {"organization": organization, "tab": "settings", "form": form}
+    return render(request, "accounts/settings.html", context)

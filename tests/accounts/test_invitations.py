@@ -1,0 +1,254 @@
+"""Inviting people, and the links by which they choose their passwords."""
+
+import re
+from smtplib import SMTPServerDisconnected
+from typing import Any
+
+import pytest
+from django.contrib.auth.tokens import default_token_generator
+from django.core import mail
+from django.test import Client
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+from pytest_django.fixtures import Settings
+
+from accounts import invitations, passwords
+from accounts.models import AuditRecord, Organization, Role, Standing, User
+from tests.accounts.test_members import again, placeholder
+from tests.cast import make_user, signed_in
+
+PASSWORD = "a whole new battery"
+LINK = re.compile(r"http://testserver(/password/set/[\w/-]+)")
+
+
+def invite(by: User, organization: Organization, email: str = "dora@example.com", **more: Any) -> Any:
+    data = {"email": email, "role": "User"} | more
+    return signed_in(by).post(f"/organization/{organization.pk}/members/invite/", data)
+
+
+def link_in(text: str) -> str:
+    found = LINK.search(text)
+    assert found
+    return found[1]
+
+
+def choose_password(path: str) -> Any:
+    client = Client()
+    form = client.get(path, follow=True)
+    return client.post(form.request["PATH_INFO"], {"new_password1": PASSWORD, "new_password2": PASSWORD}, follow=True)
+
+
+@pytest.fixture
+def no_mail(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = invitations.CONSOLE
+
+
+# The way in
+
+
+def test_who_is_invited_chooses_a_password_and_signs_in(admin: User, acme: Organization) -> None:
+    assert invite(admin, acme, "Dora@Example.com", first_name="Dora").status_code == 302
+    dora = User.objects.get(email="dora@example.com")
+    assert (dora.username, dora.organization, dora.role) == ("dora@example.com", acme, Role.USER)
+    assert (dora.handle, dora.standing) == ("dora@example.com", Standing.INVITED)
+    (message,) = mail.outbox
+    assert (message.to, message.subject) == (["dora@example.com"], "boss invites you to Groq usage of Acme")
+    assert "3 days" in str(message.body)
+    page = choose_password(link_in(str(message.body))).content.decode()
+    assert "Sign in as dora@example.com" in page
+    assert Client().post("/sign-in/", {"username": dora.username, "password": PASSWORD}).status_code == 302
+    assert again(dora).standing is Standing.ACTIVE
+    chosen, invited = AuditRecord.objects.all()
+    assert (invited.action, invited.actor, invited.organization) == ("member.invite", admin, acme)
+    assert invited.changes == {"role": [None, "User"], "name in calls": [None, "dora@example.com"]}
+    assert (chosen.action, chosen.actor, chosen.changes) == ("password.set", dora, {})
+
+
+def test_without_mail_the_link_is_shown_once(admin: User, acme: Organization, no_mail: None) -> None:
+    response = invite(admin, acme)
+    assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
+    path = link_in(response.content.decode())
+    dora = User.objects.get(email="dora@example.com")
+    assert path not in signed_in(admin).get(f"/organization/members/{dora.pk}/").content.decode()
+    assert "Sign in as dora" in choose_password(path).content.decode()
+
+
+@pytest.mark.parametrize("failure", [SMTPServerDisconnected("away"), TimeoutError(), UnicodeError("address")])
+def test_a_mail_that_fails_loses_nothing(
+    admin: User, acme: Organization, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(*args: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(invitations, "send_mail", fail)
+    page = invite(admin, acme).content.decode()
+    assert "Sign in as dora" in choose_password(link_in(page)).content.decode()
+
+
+def test_the_link_names_only_hosts_of_ours(admin: User, acme: Organization) -> None:
+    data = {"email": "dora@example.com", "role": "User"}
+    path = f"/organization/{acme.pk}/members/invite/"
+    assert signed_in(admin).post(path, data, headers={"host": "evil.example"}).status_code == 400
+    assert not User.objects.filter(email="dora@example.com").exists()
+
+
+# Taking over who is known from calls
+
+
+@pytest.mark.parametrize(
+    ("seen", "asked", "becomes"),
+    [
+        ("dora", "", "dora"),
+        ("dora@example.com", "", "dora@example.com"),
+        ("d.jones", "d.jones", "d.jones"),
+    ],
+)
+def test_past_calls_become_the_members(admin: User, acme: Organization, seen: str, asked: str, becomes: str) -> None:
+    known = placeholder(seen, acme)
+    invite(admin, acme, handle=asked)
+    assert (again(known).email, again(known).handle) == ("dora@example.com", becomes)
+    assert (again(known).standing, again(known).role) == (Standing.INVITED, Role.USER)
+
+
+def test_somebody_of_another_organization_is_not_taken_over(
+    admin: User, acme: Organization, globex: Organization
+) -> None:
+    """Their calls may have used the very address: it is the invited person's, the calls stay where they are."""
+    theirs = placeholder("dora@example.com", globex)
+    assert invite(admin, acme).status_code == 302
+    assert (again(theirs).organization, again(theirs).handle) == (globex, "dora@example.com")
+    assert again(theirs).standing is Standing.SEEN_IN_CALLS
+    assert User.objects.get(username="dora@example.com").organization == acme
+
+
+@pytest.mark.parametrize(("email", "handle"), [("ANN@example.com", ""), ("new@example.com", "ann")])
+def test_what_is_taken_is_said_at_its_field(
+    admin: User, user: User, acme: Organization, email: str, handle: str
+) -> None:
+    User.objects.filter(pk=user.pk).update(email="ann@example.com")
+    response = invite(admin, acme, email, handle=handle)
+    assert response.status_code == 200
+    assert list(response.context["form"].errors) == ["handle" if handle else "email"]
+    assert User.objects.count() == 2
+    assert not AuditRecord.objects.exists()
+
+
+@pytest.mark.parametrize("data", [{"email": "no address"}, {"role": "Super Admin"}, {"role": ""}, {"handle": "a\0b"}])
+def test_a_bad_invitation_is_explained(admin: User, acme: Organization, data: dict[str, str]) -> None:
+    response = invite(admin, acme, **data)
+    assert list(response.context["form"].errors) == list(data)
+    assert not mail.outbox
+
+
+def test_only_a_super_admin_invites_super_admins(super_admin: User, acme: Organization) -> None:
+    invite(super_admin, acme, role="Super Admin")
+    assert User.objects.get(email="dora@example.com").role is Role.SUPER_ADMIN
+
+
+def test_a_mistyped_address_can_be_mended(admin: User, user: User, acme: Organization) -> None:
+    invite(admin, acme, "doar@example.com")
+    dora = User.objects.get(email="doar@example.com")
+    old = link_in(str(mail.outbox[0].body))
+    page = f"/organization/members/{dora.pk}/"
+    signed_in(admin).post(page, {"email": "Dora@example.com"})
+    assert (again(dora).email, again(dora).username) == ("dora@example.com", "dora@example.com")
+    assert "does not work any more" in Client().get(old, follow=True).content.decode()
+    User.objects.filter(pk=user.pk).update(email="ann@example.com")
+    assert b"has an account already" in signed_in(admin).post(page, {"email": "ANN@example.com"}).content
+
+
+# New links
+
+
+def new_link(by: User, person: User) -> Any:
+    return signed_in(by).post(f"/organization/members/{person.pk}/link/", follow=True)
+
+
+def test_an_invitation_is_sent_again(admin: User, acme: Organization) -> None:
+    invite(admin, acme)
+    dora = User.objects.get(email="dora@example.com")
+    assert b"on its way to dora@example.com" in new_link(admin, dora).content
+    assert "Sign in as" in choose_password(link_in(str(mail.outbox[1].body))).content.decode()
+    assert AuditRecord.objects.filter(action="password_link.make", actor=admin, subject="dora@example.com").exists()
+
+
+def test_somebody_without_an_address_gets_the_link_by_hand(admin: User, user: User) -> None:
+    path = link_in(new_link(admin, user).content.decode())
+    assert "Sign in as ann" in choose_password(path).content.decode()
+    assert not mail.outbox
+
+
+def test_a_link_works_once(admin: User, user: User) -> None:
+    path = link_in(new_link(admin, user).content.decode())
+    choose_password(path)
+    assert "does not work any more" in Client().get(path, follow=True).content.decode()
+
+
+def test_a_link_ends_in_time(admin: User, user: User, settings: Settings) -> None:
+    path = link_in(new_link(admin, user).content.decode())
+    settings.PASSWORD_RESET_TIMEOUT = -1
+    assert "does not work any more" in Client().get(path, follow=True).content.decode()
+
+
+def test_a_link_of_somebody_deactivated_is_dead(admin: User, user: User) -> None:
+    path = link_in(new_link(admin, user).content.decode())
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    assert "does not work any more" in Client().get(path, follow=True).content.decode()
+
+
+def test_nonsense_is_no_link(user: User) -> None:
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    token = default_token_generator.make_token(make_user("other"))
+    for path in (f"{uid}/{token}", f"{uid}/x", "x/x", "/".join(["x" * 100, token]), f"{uid}/set-password"):
+        response = Client().get(f"/password/set/{path}/", follow=True)
+        assert "does not work any more" in response.content.decode()
+
+
+# Forgotten passwords
+
+
+def forget(client: Client, email: str) -> bytes:
+    response = client.post("/password/forgotten/", {"email": email}, follow=True)
+    passwords._post.submit(lambda: None).result()  # whatever was to be sent is sent
+    content: bytes = response.content
+    return content
+
+
+def test_who_forgot_the_password_gets_a_link(client: Client, user: User) -> None:
+    User.objects.filter(pk=user.pk).update(email="ann@example.com")
+    forget(client, "ANN@example.com")
+    (message,) = mail.outbox
+    assert message.to == ["ann@example.com"]
+    assert "Sign in as ann" in choose_password(link_in(str(message.body))).content.decode()
+
+
+def test_a_forgotten_password_lifts_the_lockout(client: Client, user: User, settings: Settings) -> None:
+    User.objects.filter(pk=user.pk).update(email="ann@example.com")
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        client.post("/sign-in/", {"username": "ann", "password": "wrong"})
+    forget(client, "ann@example.com")
+    choose_password(link_in(str(mail.outbox[0].body)))
+    assert client.post("/sign-in/", {"username": "ann", "password": PASSWORD}).status_code == 302
+
+
+def test_nobody_learns_whether_an_address_exists(client: Client, user: User, colleague: User) -> None:
+    User.objects.filter(pk=user.pk).update(email="ann@example.com")
+    User.objects.filter(pk=colleague.pk).update(email="ben@example.com", is_active=False)
+    answers = {forget(client, email) for email in ("ann@example.com", "ben@example.com", "nobody@example.com")}
+    assert len(answers) == 1
+    assert [message.to for message in mail.outbox] == [["ann@example.com"]]
+
+
+def test_without_mail_the_page_says_whom_to_ask(client: Client, user: User, no_mail: None) -> None:
+    User.objects.filter(pk=user.pk).update(email="ann@example.com")
+    assert b"sends no mail" in client.get("/password/forgotten/").content
+    forget(client, "ann@example.com")
+    assert not mail.outbox
+
+
+def test_a_changed_password_is_recorded(user: User, acme: Organization) -> None:
+    data = {"old_password": "correct horse battery", "new_password1": PASSWORD, "new_password2": PASSWORD}
+    signed_in(user).post("/password/", data)
+    record = AuditRecord.objects.get()
+    assert (record.action, record.actor, record.organization, record.changes) == ("password.change", user, acme, {})
