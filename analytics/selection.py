@@ -1,6 +1,6 @@
 """What is being looked at: a range of days and the values chosen in each dimension. The query string's meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
@@ -44,6 +44,12 @@ class Selection:
     @property
     def default_grain(self) -> Grain:
         return "hour" if self.days <= HOURLY_UP_TO_DAYS else "day"
+
+    def moments(self, grain: Grain) -> Iterator[tuple[date, int | None]]:
+        """Every day of the range, or every hour of them, whether anything happened or not."""
+        hours: tuple[int | None, ...] = tuple(range(24)) if grain == "hour" else (None,)
+        for number in range(self.days):
+            yield from ((self.first_day + timedelta(days=number), hour) for hour in hours)
 
     def previous(self) -> "Selection":
         """The same for the period of the same length that ends the day before this one begins."""

@@ -19,7 +19,12 @@ SUMS = {"errors": "count(*) FILTER (WHERE status = 'error')", **MEASURES}
 """What the writer adds to a rollup, and the errors, which are rows of their own there."""
 
 # A grouping set says NULL for "not grouped by", so that "no project" has to be something else.
-_DIMENSIONS = {"project_id": "coalesce(project_id, 0)", "user_id": "coalesce(user_id, 0)", "latency_bucket": BUCKET_SQL}
+_DIMENSIONS = {
+    "project_id": "coalesce(project_id, 0)",
+    "user_id": "coalesce(user_id, 0)",
+    "latency_bucket": BUCKET_SQL,
+    "weekday": "extract(isodow FROM day)::int",
+}
 
 
 def sums_of_events(events: "QuerySet[UsageEvent]", groups: Sequence[Group]) -> dict[Group, list[tuple[Key, Sums]]]:

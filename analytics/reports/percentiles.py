@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analytics.cubes import BUCKET_BOUNDS_MS
+from analytics.reports.sums import Moment
 
 SHARES = (0.50, 0.95, 0.99)
 
@@ -25,6 +26,20 @@ class Bucket:
     requests: int = 0
     latency_ms_min: int = 0
     latency_ms_max: int = 0
+    ttft_ms_sum: int = 0
+    ttft_count: int = 0
+
+
+Histogram = Mapping[int, Bucket]
+"""Buckets by their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyPoint(Moment):
+    """Latency and the average time to the first token, in milliseconds; None where nothing was measured."""
+
+    latency: Percentiles | None
+    avg_ttft_ms: float | None
 
 
 def exact(latencies: Sequence[int]) -> Percentiles:
@@ -32,12 +47,18 @@ def exact(latencies: Sequence[int]) -> Percentiles:
     return Percentiles(*(latencies[max(0, math.ceil(share * len(latencies)) - 1)] for share in SHARES))
 
 
-def from_histogram(buckets: Mapping[int, Bucket]) -> Percentiles:
+def from_histogram(buckets: Histogram) -> Percentiles:
     """Log-linear between the bounds of the bucket that a percentile falls into, and within what occurred in it."""
     return Percentiles(*(_percentile(share, buckets) for share in SHARES))
 
 
-def _percentile(share: float, buckets: Mapping[int, Bucket]) -> float:
+def average_ttft(histogram: Histogram) -> float | None:
+    """Of the requests that streamed."""
+    count = sum(bucket.ttft_count for bucket in histogram.values())
+    return sum(bucket.ttft_ms_sum for bucket in histogram.values()) / count if count else None
+
+
+def _percentile(share: float, buckets: Histogram) -> float:
     wanted, below = share * sum(bucket.requests for bucket in buckets.values()), 0
     for number, bucket in sorted(buckets.items()):
         if below + bucket.requests >= wanted:

@@ -6,12 +6,13 @@ Each question goes to the smallest cube that has its dimensions, or, where none 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import timedelta
+from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, TypeVar
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import ExtractIsoWeekDay
 
 from accounts.viewer import Viewer
 from analytics.cubes import smallest_with
@@ -20,7 +21,7 @@ from analytics.reports import percentiles
 from analytics.reports.event_sums import Group, Key, Sums, sums_of_events
 from analytics.reports.measures import COST_SUMS, PREFIX, ROLLUP_MEASURES
 from analytics.reports.names import labels
-from analytics.reports.percentiles import Bucket, Percentiles
+from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
 from analytics.reports.scope import selected, visible
 from analytics.reports.sums import Choice, Point, Row, Summary, Totals
 from analytics.selection import Dimension, Grain, Selection
@@ -31,21 +32,27 @@ PAGE_GROUPS: tuple[Group, ...] = (
     (), ("day",), ("model",), ("project_id",), ("user_id",), ("expert_id",), ("template_id",), ("feature",),
     ("organization_id",), ("provider",), ("status",),
 )  # fmt: skip
-"""The questions that come together."""
+"""The questions that come together on a page."""
+LATENCY = "latency_bucket"
+HEAT: Group = ("weekday", "hour")
+DERIVED = {"weekday": ExtractIsoWeekDay("day")}
+"""What follows from a dimension that every cube has."""
 DECIMAL_SUMS = frozenset({"cost_usd", "audio_seconds"})
 FEW_EVENTS = 50_000
 """So many events are read quickly, whatever is asked of them."""
 
 
 S = TypeVar("S", Summary, Totals, Bucket)
+M = TypeVar("M", Totals, Histogram)
 
 
 class Report:
     """What a viewer sees of a selection. Asks nothing before it is asked, and each thing once."""
 
-    def __init__(self, viewer: Viewer, selection: Selection) -> None:
+    def __init__(self, viewer: Viewer, selection: Selection, groups: Sequence[Group] = PAGE_GROUPS) -> None:
         self.viewer = viewer
         self.selection = selection
+        self._together = groups
         self._breakdowns: dict[tuple[Dimension, bool], tuple[Row, ...]] = {}
         self._event_sums: dict[Selection, dict[Group, list[tuple[Key, Sums]]]] = {}
 
@@ -66,14 +73,14 @@ class Report:
 
     def series(self, grain: Grain | None = None) -> Sequence[Point]:
         """A point for every day (or hour) of the range, zeros where nothing happened."""
-        hourly = (grain or self.selection.default_grain) == "hour"
-        group = ("day", "hour") if hourly else ("day",)
-        found = dict(self._grouped(self.selection, group, Totals))
+        grain = grain or self.selection.default_grain
+        found = _by_moment(dict(self._grouped(self.selection, _moments_of(grain), Totals)))
         nothing = self._as(Totals, {})
-        days = (self.selection.first_day + timedelta(days=n) for n in range(self.selection.days))
-        if hourly:
-            return [Point(day, hour, found.get((day, hour), nothing)) for day in days for hour in range(24)]
-        return [Point(day, None, found.get((day,), nothing)) for day in days]
+        return [Point(*moment, found.get(moment, nothing)) for moment in self.selection.moments(grain)]
+
+    def by_weekday_and_hour(self) -> dict[Key, Summary]:
+        """For each ISO weekday (1 is Monday) and hour, as in the organizations' calendars, when something happened."""
+        return dict(self._grouped(self.selection, HEAT, Summary))
 
     def breakdown(self, dimension: Dimension) -> Sequence[Row]:
         """A row for each value, most requests first."""
@@ -99,10 +106,23 @@ class Report:
 
     def latency_percentiles_by(self, *names: str) -> dict[Key, Percentiles]:
         """The same from the histogram for each combination of ``day``, ``hour`` or a dimension that occurs."""
+        return {key: percentiles.from_histogram(found) for key, found in self._histograms(names).items()}
+
+    def latency_series(self, grain: Grain) -> Sequence[LatencyPoint]:
+        """A point for every day (or hour) of the range, from the histogram; one of nothing where nothing happened."""
+        found = _by_moment(self._histograms(_moments_of(grain)))
+        return [
+            LatencyPoint(*moment, percentiles.from_histogram(found[moment]), percentiles.average_ttft(found[moment]))
+            if moment in found
+            else LatencyPoint(*moment, None, None)
+            for moment in self.selection.moments(grain)
+        ]
+
+    def _histograms(self, names: Group) -> dict[Key, Histogram]:
         histograms: dict[Key, dict[int, Bucket]] = defaultdict(dict)
-        for (*key, bucket), requests in self._grouped(self.selection, (*names, "latency_bucket"), Bucket):
-            histograms[tuple(key)][bucket] = requests
-        return {key: percentiles.from_histogram(histogram) for key, histogram in histograms.items()}
+        for (*key, number), bucket in self._grouped(self.selection, (*names, LATENCY), Bucket):
+            histograms[tuple(key)][number] = bucket
+        return dict(histograms)
 
     def events(self) -> "QuerySet[UsageEvent]":
         """The events of the selection that the viewer may see: for the log, the export and the drill-down."""
@@ -136,7 +156,8 @@ class Report:
         measures = {PREFIX + field.name: ROLLUP_MEASURES[PREFIX + field.name] for field in fields(kind)}
         if not group:
             return [((), self._as(kind, _sums(rows.aggregate(**measures))))]
-        grouped = rows.order_by().values(*group).annotate(**measures)
+        derived = {name: DERIVED[name] for name in group if name in DERIVED}
+        grouped = rows.order_by().annotate(**derived).values(*group).annotate(**measures)
         return [(tuple(row[name] for name in group), self._as(kind, _sums(row))) for row in grouped]
 
     def _from_events(self, selection: Selection, group: Group) -> list[tuple[Key, Sums]]:
@@ -145,7 +166,7 @@ class Report:
         if group not in known:
             groups = {group}
             if selection is self.selection:
-                groups |= {other for other in PAGE_GROUPS if smallest_with(self._needed(selection, other)) is None}
+                groups |= {other for other in self._together if smallest_with(self._needed(selection, other)) is None}
             events = UsageEvent.objects.filter(visible(self.viewer) & selected(selection, UsageEvent))
             known |= sums_of_events(events, sorted(groups - known.keys()))
         return known[group]
@@ -153,7 +174,7 @@ class Report:
     def _needed(self, selection: Selection, group: Group) -> frozenset[str]:
         """The dimensions that a cube has to have: of the groups, the filters and the viewer's scope."""
         scope = {"user_id"} if self.viewer.user_ids is not None else set()
-        return frozenset({*group, *selection.chosen} | scope)
+        return frozenset({*group, *selection.chosen} | scope) - DERIVED.keys()
 
     def _as(self, kind: type[S], sums: Mapping[str, Any]) -> S:
         """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
@@ -165,6 +186,20 @@ class Report:
         if "cost_usd" in names:
             said.setdefault("cost_usd", Decimal(0))
         return kind(**said)
+
+
+def chart_groups(grain: Grain) -> tuple[Group, ...]:
+    """The questions of the charts that come after the page."""
+    return ((), HEAT, (LATENCY,), (*_moments_of(grain), LATENCY))
+
+
+def _moments_of(grain: Grain) -> Group:
+    return ("day", "hour") if grain == "hour" else ("day",)
+
+
+def _by_moment(found: Mapping[Key, M]) -> dict[tuple[date, int | None], M]:
+    """By day and hour, which is None where the keys have only days."""
+    return {(key[0], key[1] if len(key) > 1 else None): value for key, value in found.items()}
 
 
 def _exact(name: str, value: Any) -> int | Decimal:

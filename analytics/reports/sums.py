@@ -52,17 +52,21 @@ class Totals(Summary):
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Moment:
     """One day, or one hour of a local day, of a series."""
 
     day: date
     hour: int | None
-    totals: Totals
 
     @property
     def label(self) -> str:
         """ISO local date, with the hour where the grain is hours: ``2026-11-22`` or ``2026-11-22T14:00``."""
         return self.day.isoformat() if self.hour is None else f"{self.day.isoformat()}T{self.hour:02}:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Point(Moment):
+    totals: Totals
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Organization, Role, User
 from accounts.viewer import Viewer
@@ -118,6 +119,7 @@ def assert_agrees(ledger: list[UsageEvent], viewer: Viewer, selection: Selection
     for point in report.series("day"):
         assert point.totals == summed((e for e in hits if e.day == point.day), with_cost=cost)
     assert sum(point.totals.requests for point in report.series("hour")) == len(hits)
+    assert_charts_agree(report, hits)
     for dimension in DIMENSIONS:
         values = {value_of(event, dimension) for event in hits}
         assert {row.value: row.totals for row in report.breakdown(dimension)} == {
@@ -126,6 +128,23 @@ def assert_agrees(ledger: list[UsageEvent], viewer: Viewer, selection: Selection
         wider = [event for event in ledger if matches(event, selection.without(dimension), viewer)]
         assert {choice.value for choice in report.choices(dimension)} == {value_of(e, dimension) for e in wider}
     assert {row["request_id"] for row in csv_rows(report)} == {event.request_id for event in hits}
+
+
+def assert_charts_agree(report: Report, hits: list[UsageEvent]) -> None:
+    """The heat map is a plain sum; so is time to first token, and percentiles lie between what occurred."""
+    slots = {(event.day.isoweekday(), event.hour) for event in hits}
+    assert report.by_weekday_and_hour() == {
+        slot: summary((e for e in hits if (e.day.isoweekday(), e.hour) == slot), with_cost=report.viewer.sees_cost)
+        for slot in slots
+    }
+    for grain in ("day", "hour"):
+        for point in report.latency_series(grain):
+            there = [e for e in hits if e.day == point.day and point.hour in (None, e.hour)]
+            assert point.avg_ttft_ms == summed(there).avg_ttft_ms
+            assert (point.latency is None) == (not there)
+            if point.latency:
+                latencies = sorted(e.latency_ms for e in there)
+                assert latencies[0] <= point.latency.p50 <= point.latency.p95 <= point.latency.p99 <= latencies[-1]
 
 
 def csv_rows(report: Report) -> Iterator[dict[str, str]]:
@@ -214,6 +233,43 @@ def test_percentiles_from_the_histogram_are_close(acme: Organization) -> None:
     assert found is not None
     for share, value in ((0.50, found.p50), (0.95, found.p95), (0.99, found.p99)):
         assert value == pytest.approx(latencies[round(share * 3000) - 1], rel=0.05)
+
+
+def test_percentiles_of_each_hour_are_close_and_a_quiet_hour_has_none(globex: Organization) -> None:
+    """By the organization's clock: 18:30 UTC is midnight in Kolkata."""
+    midnight = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
+    slow = [call(organization=globex.slug, at=midnight + timedelta(hours=14), latency_ms=9_000, ttft_ms=700)]
+    record([*(call(organization=globex.slug, at=midnight, latency_ms=n) for n in range(1, 1_001)), *slow])
+    points = Report(EVERYTHING, Selection(date(2026, 11, 2), date(2026, 11, 2))).latency_series("hour")
+    first, fifteenth = points[0].latency, points[14].latency
+    assert first
+    assert (first.p50, first.p95, first.p99) == pytest.approx((500, 950, 990), rel=0.05)
+    assert fifteenth == reports.Percentiles(9_000, 9_000, 9_000)
+    assert [(point.label, point.avg_ttft_ms) for point in points if point.latency] == [
+        ("2026-11-02T00:00", None),
+        ("2026-11-02T14:00", 700),
+    ]
+
+
+def test_a_weekday_is_the_organizations_own(acme: Organization, globex: Organization) -> None:
+    """Sunday 20:00 UTC is noon in Los Angeles, and Monday in Kolkata."""
+    sunday = datetime(2026, 11, 1, 20, 0, tzinfo=UTC)
+    record([call(organization=o.slug, at=sunday) for o in (acme, globex)])
+    found = Report(EVERYTHING, Selection(date(2026, 10, 30), date(2026, 11, 3))).by_weekday_and_hour()
+    assert {slot: totals.requests for slot, totals in found.items()} == {(7, 12): 1, (1, 1): 1}
+
+
+def test_the_charts_ask_the_events_once(
+    ledger: list[UsageEvent], admin: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """Where no cube can tell, one pass over the events answers all."""
+    selection = replace(RANGE, chosen={"model": ("priced/a",), "expert_id": ("lawyer",)})
+    report = Report(Viewer.of(admin), selection, reports.chart_groups("hour"))
+    with django_assert_num_queries(1):
+        report.totals()
+        report.by_weekday_and_hour()
+        report.latency_series("hour")
+        report.latency_percentiles_by()
 
 
 def test_latency_buckets_rise_without_gaps() -> None:
