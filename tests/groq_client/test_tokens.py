@@ -99,7 +99,7 @@ def test_shipped_vocabularies_have_the_expected_hash(name: str) -> None:
 
 
 def test_a_vocabulary_with_another_hash_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "qwen.tiktoken.gz").write_bytes(gzip.compress(b"IQ== 0\n"))
+    (tmp_path / "qwen.tiktoken.gz").write_bytes(gzip.compress(b"IQ== 0\n", mtime=0))
     with pytest.raises(vocabularies.BrokenVocabularyError, match="SHA-256"):
         read_packaged(tmp_path, "qwen.tiktoken.gz")
 
@@ -187,7 +187,7 @@ def test_counting_needs_no_network(monkeypatch: pytest.MonkeyPatch, use_library:
     assert count_text("tiktoken is great!", GPT) == 6
 
 
-@pytest.mark.parametrize("content", [None, b"not gzip", gzip.compress(b"%%% 0\n")])
+@pytest.mark.parametrize("content", [None, b"not gzip", gzip.compress(b"%%% 0\n", mtime=0)])
 def test_a_broken_vocabulary_is_guessed_around_and_logged_once(
     content: bytes | None, tmp_path: Path, use_library: list[Library], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -234,7 +234,7 @@ def test_an_own_vocabulary_makes_its_model_exact(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_library: list[Library]
 ) -> None:
     lines = b"".join(base64.b64encode(bytes([byte])) + b" %d\n" % byte for byte in range(256))
-    (tmp_path / f"kimi.tiktoken{suffix}").write_bytes(gzip.compress(lines) if suffix else lines)
+    (tmp_path / f"kimi.tiktoken{suffix}").write_bytes(gzip.compress(lines, mtime=0) if suffix else lines)
     monkeypatch.setenv("GROQ_VOCAB_DIR", str(tmp_path))
     assert count_text("中文 word", KIMI) == len("中文 word".encode())
     assert count_text("tiktoken is great!", LLAMA3) == 6
