@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from accounts.directory import Whose
 from groq_client.call import MAX_COUNT, Call, Usage
 from pricing.book import PriceBook
-from pricing.cost import BATCH_TIER, cost, total_cost
+from pricing.cost import billing_tier, cost, total_cost
 from pricing.fields import to_nano
 from pricing.models import Price
 
@@ -91,7 +91,7 @@ def charge_of(call: Call, organization_id: int, book: PriceBook) -> Charge:
 
     if _is_of_unknown_length(call):
         return Charge(None)
-    tier = BATCH_TIER if call.operation == "batch" else call.service_tier
+    tier = billing_tier(call.operation, call.service_tier)
     if call.usage.parts:
         priced = [(part, price_of(part.model)) for part in call.usage.parts]
         total = total_cost([(part.usage, price) for part, price in priced], service_tier=tier)

@@ -1,8 +1,10 @@
 """What a usage costs at a price. Pure and exact; the only place that computes cost."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Protocol
+from fractions import Fraction
+from typing import Literal, Protocol
 
 NANO = Decimal("1e-9")
 THOUSAND = 1_000
@@ -44,6 +46,43 @@ class Rates(Protocol):
     usd_per_1k_characters: Decimal | None
 
 
+Unit = Literal["input", "cached", "output", "audio", "characters"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One line of a cost: so much of something, at a rate. A cost is the sum of its charges, rounded once."""
+
+    unit: Unit
+    amount: int | Decimal
+    """Tokens, characters or seconds that are billed. Input is without what was cached; audio has a minimum."""
+    rate: Decimal | None
+    """US dollars for ``per`` of them, in the tier of the call. None: no price, so that the call has none."""
+    per: int
+    full_rate: Decimal | None
+    """The rate without the discount that only cached tokens have."""
+
+    @property
+    def multiple(self) -> Decimal | None:
+        """The dollars, COMMON_UNIT times too many: exact, where a division would not be."""
+        return None if self.rate is None else self._at(self.rate)
+
+    @property
+    def dollars(self) -> Fraction | None:
+        """Exact and unrounded."""
+        return None if self.multiple is None else Fraction(self.multiple) / COMMON_UNIT
+
+    @property
+    def saved(self) -> Fraction:
+        """Dollars less than at the full rate, exact; zero where there is no discount."""
+        if self.rate is None or self.full_rate is None:
+            return Fraction(0)
+        return Fraction(EXACT.subtract(self._at(self.full_rate), self._at(self.rate))) / COMMON_UNIT
+
+    def _at(self, rate: Decimal) -> Decimal:
+        return EXACT.multiply(EXACT.multiply(self.amount, COMMON_UNIT // self.per), rate)
+
+
 def cost(usage: Usage, price: Rates | None, *, service_tier: str = "") -> Decimal | None:
     """US dollars, rounded once, half-even, to nano-dollars. None where it has no price: missing, disabled or not for
     a unit that was used.
@@ -65,34 +104,49 @@ def total_cost(parts: Iterable[tuple[Usage, Rates | None]], *, service_tier: str
         _check(usage)
         if price is None or not price.enabled:
             return None
-        for amount, rate, unit in _charges(usage, price, is_batch=service_tier == BATCH_TIER):
-            if amount:
-                if rate is None:
-                    return None
-                multiple = EXACT.multiply(amount, COMMON_UNIT // unit)
-                total = EXACT.add(total, EXACT.multiply(multiple, rate))
+        for charge in charges(usage, price, service_tier=service_tier):
+            multiple = charge.multiple
+            if multiple is None:
+                return None
+            total = EXACT.add(total, multiple)
     return EXACT.divide(total, COMMON_UNIT).quantize(NANO, context=EXACT)
 
 
-def _check(usage: Usage) -> None:
-    amounts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.characters)
-    if min(amounts) < 0 or not usage.audio_seconds.is_finite() or usage.audio_seconds < 0:
-        raise ValueError(f"This usage cannot be: {usage}")
-
-
-def _charges(usage: Usage, price: Rates, *, is_batch: bool) -> tuple[tuple[int | Decimal, Decimal | None, int], ...]:
-    """Each amount, the price of its unit in this tier, and how many of the amount make a unit."""
+def charges(usage: Usage, price: Rates, *, service_tier: str = "") -> tuple[Charge, ...]:
+    """What a usage is charged for at this price, a line for each unit that was used: how its cost comes about."""
+    is_batch = service_tier == BATCH_TIER
 
     def in_tier(rate: Decimal | None) -> Decimal | None:
         return EXACT.multiply(rate, BATCH_SHARE) if is_batch and rate is not None else rate
 
     cached = min(usage.cached_tokens, usage.input_tokens)
     input_rate, cached_rate = in_tier(price.input_usd_per_1k_tokens), price.cached_input_usd_per_1k_tokens
+    if is_batch or cached_rate is None:
+        cached_rate = input_rate
+    output_rate, audio_rate = in_tier(price.output_usd_per_1k_tokens), in_tier(price.audio_usd_per_hour)
+    character_rate = in_tier(price.usd_per_1k_characters)
     seconds = max(usage.audio_seconds, Decimal(price.audio_minimum_seconds)) if usage.audio_seconds else 0
-    return (
-        (usage.input_tokens - cached, input_rate, THOUSAND),
-        (cached, input_rate if is_batch or cached_rate is None else cached_rate, THOUSAND),
-        (usage.output_tokens, in_tier(price.output_usd_per_1k_tokens), THOUSAND),
-        (seconds, in_tier(price.audio_usd_per_hour), HOUR),
-        (usage.characters, in_tier(price.usd_per_1k_characters), THOUSAND),
+    lines = (
+        Charge("input", usage.input_tokens - cached, input_rate, THOUSAND, input_rate),
+        Charge("cached", cached, cached_rate, THOUSAND, input_rate),
+        Charge("output", usage.output_tokens, output_rate, THOUSAND, output_rate),
+        Charge("audio", seconds, audio_rate, HOUR, audio_rate),
+        Charge("characters", usage.characters, character_rate, THOUSAND, character_rate),
     )
+    return tuple(line for line in lines if line.amount)
+
+
+def billing_tier(operation: str, service_tier: str) -> str:
+    """The tier that a call is charged in: batches name none of their own."""
+    return BATCH_TIER if operation == "batch" else service_tier
+
+
+def rounded(dollars: Fraction) -> Decimal:
+    """Half-even to nano-dollars, as every cost is."""
+    return Decimal(round(dollars / Fraction(NANO))).scaleb(-9, EXACT)
+
+
+def _check(usage: Usage) -> None:
+    amounts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.characters)
+    if min(amounts) < 0 or not usage.audio_seconds.is_finite() or usage.audio_seconds < 0:
+        raise ValueError(f"This usage cannot be: {usage}")

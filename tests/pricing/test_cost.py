@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.cost import cost, total_cost
+from pricing.cost import charges, cost, rounded, total_cost
 from tests.pricing.prices import Charged, Used
 
 COUNTS = st.integers(0, 2**63 - 1)
@@ -37,11 +37,6 @@ def exact_cost(usage: Used, price: Charged, tier: str) -> Fraction:
     )
 
 
-def rounded(dollars: Fraction) -> Decimal:
-    """To nano-dollars, half-even, as Python rounds fractions."""
-    return Decimal(round(dollars * 10**9)).scaleb(-9)
-
-
 @given(USAGES, PRICES, TIERS)
 def test_the_cost_is_exact_and_rounded_once(usage: Used, price: Charged, tier: str) -> None:
     found = cost(usage, price, service_tier=tier)
@@ -56,6 +51,22 @@ def test_the_parts_of_a_compound_call_are_rounded_together(parts: list[tuple[Use
     found = total_cost(parts, service_tier=tier)
     assert found is not None
     assert int(found.scaleb(9)) == round(expected * 10**9)
+
+
+@given(st.lists(st.tuples(USAGES, PRICES), max_size=4), TIERS)
+def test_the_charges_add_up_to_the_cost(parts: list[tuple[Used, Charged]], tier: str) -> None:
+    lines = [charge for usage, price in parts for charge in charges(usage, price, service_tier=tier)]
+    assert None not in [line.dollars for line in lines]
+    assert rounded(sum((line.dollars or Fraction(0) for line in lines), Fraction(0))) == total_cost(
+        parts, service_tier=tier
+    )
+
+
+@given(USAGES, PRICES, TIERS)
+def test_what_was_saved_is_the_difference_to_full_input_prices(usage: Used, price: Charged, tier: str) -> None:
+    full = replace(price, cached_input_usd_per_1k_tokens=None)
+    saved = sum(charge.saved for charge in charges(usage, price, service_tier=tier))
+    assert saved == exact_cost(usage, full, tier) - exact_cost(usage, price, tier)
 
 
 @given(USAGES, PRICES)
@@ -74,6 +85,11 @@ def test_groqs_own_example() -> None:
     usage = Used(1_000_000, 500_000, 400_000)
     assert cost(usage, price) == Decimal("0.42")  # 0.09 + 0.03 + 0.30
     assert cost(usage, price, service_tier="batch") == Decimal("0.225")  # 0.075 + 0.15, cached or not
+
+
+@pytest.mark.parametrize(("nano", "whole"), [("1/2", 0), ("3/2", 2), ("1/3", 0), ("51/100", 1), (str(10**40), 10**40)])
+def test_dollars_are_rounded_half_even_to_nano_dollars(nano: str, whole: int) -> None:
+    assert rounded(Fraction(nano) / 10**9) * 10**9 == whole
 
 
 @pytest.mark.parametrize(
@@ -116,6 +132,21 @@ def test_more_cached_than_input_tokens_count_as_all_of_them() -> None:
 def test_the_largest_numbers() -> None:
     price = Charged(Decimal(1000), Decimal(1000))
     assert cost(Used(2**63 - 1, 2**63 - 1), price) == 2 * (2**63 - 1)
+
+
+def test_the_lines_of_a_cost() -> None:
+    price = Charged(Decimal(3), Decimal(5), Decimal(1), audio_usd_per_hour=Decimal(36))
+    lines = charges(Used(1000, 0, 400, audio_seconds=Decimal(4)), price)
+    assert [(line.unit, line.amount, line.rate, line.dollars, line.saved) for line in lines] == [
+        ("input", 600, 3, Fraction(18, 10), 0),
+        ("cached", 400, 1, Fraction(4, 10), Fraction(8, 10)),
+        ("audio", 10, 36, Fraction(1, 10), 0),
+    ]
+
+
+def test_a_line_without_a_price_says_so() -> None:
+    (line,) = charges(Used(1), Charged())
+    assert (line.rate, line.dollars, line.saved) == (None, None, 0)
 
 
 def test_without_a_price_there_is_no_cost() -> None:
