@@ -68,7 +68,7 @@ def dollars_of(parts: Iterable[Part], *units: str) -> Fraction:
 
 def explains(parts: Iterable[Part], event: UsageEvent) -> bool:
     """Whether the charges add up to the cost that was recorded."""
-    return rounded(dollars_of(parts)) == event.cost_usd
+    return bool(rounded(dollars_of(parts)) == event.cost_usd)
 
 
 def _part(model: str, usage: Usage, price: Price | None, tier: str) -> Part:
