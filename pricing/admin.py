@@ -1,12 +1,14 @@
 """Prices in the Django admin: an append-only history."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts.models import User
 from pricing.forms import PriceVersionForm, next_version_of
 from pricing.models import Price
+from pricing.versions import add_versions
 
 
 @admin.register(Price)
@@ -36,8 +38,7 @@ class PriceAdmin(admin.ModelAdmin[Price]):
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         """Written in the same transaction as Django's log entry, as all of this view is."""
-        obj.author = request.user  # type: ignore[assignment]
-        super().save_model(request, obj, form, change)
+        add_versions([obj], by=cast("User", request.user))
 
     @admin.display(description="for", ordering="organization")
     def scope(self, version: Price) -> str:

@@ -1,5 +1,6 @@
-"""Money in the database: integer nano-dollars behind a field that speaks ``Decimal``."""
+"""Money in the database and in forms: integer nano-dollars behind a field that speaks ``Decimal``."""
 
+import re
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from typing import Any
 
@@ -34,12 +35,43 @@ def from_nano(value: int | Decimal) -> Decimal:
     return Decimal(value).scaleb(-NANO_DIGITS, context=_STRICT)
 
 
+def plain(value: Decimal) -> str:
+    """All digits that count and no exponent: 0.00015, 40, 0."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def dollars(value: Decimal) -> str:
+    """All digits that count, and at least cents: $0.00015, $0.04, $1,000.00."""
+    whole, _, decimals = f"{value:,.{NANO_DIGITS}f}".partition(".")
+    return f"${whole}.{decimals.rstrip('0').ljust(2, '0')}"
+
+
 def validate_money(value: Decimal) -> None:
     """Refuse what ``to_nano`` refuses, as forms expect it."""
     try:
         to_nano(value)
     except ValueError as error:
         raise ValidationError(str(error)) from error
+
+
+class DollarField(forms.DecimalField):
+    """Dollars as people type them: digits and at most one decimal point. What could mean two things is refused."""
+
+    widget = forms.TextInput(attrs={"inputmode": "decimal"})
+    PLAIN = re.compile(r"-?(\d{1,20}(\.\d{0,40})?|\.\d{1,40})", re.ASCII)
+
+    def to_python(self, value: Any) -> Any:
+        text = "" if value is None else str(value).strip()
+        if "," in text:
+            raise ValidationError("Write it with a decimal point and without commas, such as 0.00015.")
+        if text and not self.PLAIN.fullmatch(text):
+            raise ValidationError("Enter a plain number of dollars, such as 0.00015.")
+        return super().to_python(text)
+
+    def prepare_value(self, value: Any) -> Any:
+        """A stored amount without its trailing zeros; what was typed as it was typed."""
+        return plain(value) if isinstance(value, Decimal) else value
 
 
 class NanoDollarField(models.BigIntegerField[Any, Any]):
@@ -69,5 +101,5 @@ class NanoDollarField(models.BigIntegerField[Any, Any]):
         return [*super(models.IntegerField, self).validators, validate_money]
 
     def formfield(self, **kwargs: Any) -> Any:
-        defaults: dict[str, Any] = {"form_class": forms.DecimalField, "max_digits": 18, "decimal_places": NANO_DIGITS}
-        return models.Field.formfield(self, **(defaults | {"min_value": 0} | kwargs))
+        """The model's validators say which amounts are allowed."""
+        return models.Field.formfield(self, **({"form_class": DollarField} | kwargs))

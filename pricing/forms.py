@@ -1,17 +1,13 @@
-"""The form that adds a price version: in the admin, and wherever else prices are edited."""
+"""The form that adds one price version in the Django admin; the Pricing tab has ``pricing.sheet``."""
 
 from typing import Any
 
 from django import forms
-from django.db import connection
 from django.http import QueryDict
 from django.utils import timezone
 
-from accounts.models import Organization
 from pricing.models import Price
-
-LOCK_SQL = "LOCK TABLE pricing_price IN SHARE ROW EXCLUSIVE MODE"
-"""One editor at a time, until the transaction ends; readers do not wait."""
+from pricing.versions import entered_after, lock_prices, news_of
 
 
 class PriceVersionForm(forms.ModelForm[Price]):
@@ -55,17 +51,12 @@ class PriceVersionForm(forms.ModelForm[Price]):
         return cleaned
 
     def _check_unseen(self, cleaned: dict[str, Any]) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(LOCK_SQL)
-        newest = newest_version(cleaned["provider"], cleaned["model"], cleaned["organization"])
-        if newest is not None and newest.pk > cleaned["newest_seen"]:
+        lock_prices()
+        newer = entered_after(cleaned["newest_seen"], cleaned["organization"])
+        newest = newer.filter(provider=cleaned["provider"], model=cleaned["model"]).last()
+        if newest is not None:
             self._show_as_seen(newest)
-            author = newest.author.display_name if newest.author else "the price sync"
-            self.add_error(
-                None,
-                f"Meanwhile {author} has added a version: {newest.summary}, from "
-                f"{newest.effective_from:%Y-%m-%d %H:%M} UTC. Save again to add yours after it.",
-            )
+            self.add_error(None, f"{news_of(newest)} Save again to add yours after it.")
 
     def _show_as_seen(self, version: Price) -> None:
         """So that saving once more means to have read about it."""
@@ -75,15 +66,10 @@ class PriceVersionForm(forms.ModelForm[Price]):
             self.data = data
 
 
-def newest_version(provider: str, model: str, organization: Organization | None) -> Price | None:
-    """The version of a model that was entered last, for one organization or (None) for everybody."""
-    versions = Price.objects.filter(provider=provider, model=model, organization=organization)
-    return versions.select_related("author").order_by("-pk").first()
-
-
 def next_version_of(version: Price) -> dict[str, Any]:
     """The form's first values for a version that follows ``version``."""
-    newest = newest_version(version.provider, version.model, version.organization)
+    same = entered_after(0, version.organization).filter(provider=version.provider, model=version.model)
+    newest = same.last()
     values = {name: getattr(version, name) for name in PriceVersionForm.Meta.fields}
     return values | {
         "organization": version.organization_id,

@@ -3,19 +3,23 @@
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import Organization
+from accounts.viewer import Viewer
 from pricing.fields import NanoDollarField
 
 MAX_PRICE = Decimal(1_000)
 """Dollars per unit; above it a price is a slip of the finger, and the cost of a large call could leave its column. Held
-by the form, the model and the table."""
+by the model, and so by forms, and by the table."""
+EVERYBODY_FIRST = F("organization_id").asc(nulls_first=True)
+OUT_OF_RANGE = "A price is at least $0 and at most $1,000."
 
 _RATES = (
     "input_usd_per_1k_tokens",
@@ -24,6 +28,12 @@ _RATES = (
     "audio_usd_per_hour",
     "usd_per_1k_characters",
 )
+
+
+def validate_rate(value: Decimal) -> None:
+    """Refuse what is an amount of money and yet cannot be the price of one unit."""
+    if value.is_finite() and not 0 <= value <= MAX_PRICE:
+        raise ValidationError(OUT_OF_RANGE)
 
 
 def rank(version: "Price") -> tuple[bool, datetime, int]:
@@ -50,6 +60,32 @@ class PriceQuerySet(models.QuerySet["Price"]):
         organization_id = organization.pk if organization else None
         return pick_in_force(self.filter(provider=provider, model=model), organization_id, at or timezone.now())
 
+    def visible_to(self, viewer: Viewer) -> Self:
+        """Everybody's prices, and those of the organizations that the viewer sees; none for who sees no prices."""
+        if not viewer.sees_pricing:
+            return self.none()
+        if viewer.organization_ids is None:
+            return self
+        return self.filter(Q(organization=None) | Q(organization__in=viewer.organization_ids))
+
+    def latest_begun(self, at: datetime) -> Self:
+        """One version for each model and scope: the last to have begun."""
+        begun = self.filter(effective_from__lte=at)
+        return begun.order_by("provider", "model", EVERYBODY_FIRST, "-effective_from", "-pk").distinct(
+            "provider", "model", "organization"
+        )
+
+    def scheduled(self, after: datetime) -> Self:
+        """Versions that are still to begin, the next ones first. Of several with the same start only the one that will
+        count, which is the last entered.
+        """
+        same_start = ("effective_from", "provider", "model")
+        return (
+            self.filter(effective_from__gt=after)
+            .order_by(*same_start, EVERYBODY_FIRST, "-pk")
+            .distinct(*same_start, "organization")
+        )
+
     def delete(self) -> NoReturn:
         raise TypeError("Prices are history and are never deleted; add a disabled version instead.")
 
@@ -65,16 +101,22 @@ class Price(models.Model):
     organization = models.ForeignKey(
         Organization, models.PROTECT, null=True, blank=True, related_name="prices", help_text="Empty: for everybody."
     )
-    input_usd_per_1k_tokens = NanoDollarField("input $ / 1k tokens", null=True, blank=True)
-    output_usd_per_1k_tokens = NanoDollarField("output $ / 1k tokens", null=True, blank=True)
-    cached_input_usd_per_1k_tokens = NanoDollarField(
-        "cached input $ / 1k tokens", null=True, blank=True, help_text="Empty: the input price."
+    input_usd_per_1k_tokens = NanoDollarField("input $ / 1k tokens", null=True, blank=True, validators=[validate_rate])
+    output_usd_per_1k_tokens = NanoDollarField(
+        "output $ / 1k tokens", null=True, blank=True, validators=[validate_rate]
     )
-    audio_usd_per_hour = NanoDollarField("audio $ / hour", null=True, blank=True)
+    cached_input_usd_per_1k_tokens = NanoDollarField(
+        "cached input $ / 1k tokens",
+        null=True,
+        blank=True,
+        validators=[validate_rate],
+        help_text="Empty: the input price.",
+    )
+    audio_usd_per_hour = NanoDollarField("audio $ / hour", null=True, blank=True, validators=[validate_rate])
     audio_minimum_seconds = models.PositiveIntegerField(
         default=10, help_text="A request is billed for at least this many seconds (Groq: 10)."
     )
-    usd_per_1k_characters = NanoDollarField("$ / 1k characters", null=True, blank=True)
+    usd_per_1k_characters = NanoDollarField("$ / 1k characters", null=True, blank=True, validators=[validate_rate])
     enabled = models.BooleanField(default=True, help_text="Off: new calls are recorded without a cost.")
     effective_from = models.DateTimeField(default=timezone.now)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
@@ -96,7 +138,7 @@ class Price(models.Model):
             models.CheckConstraint(
                 condition=Q(**{f"{rate}__isnull": True}) | Q(**{f"{rate}__range": (Decimal(0), MAX_PRICE)}),
                 name=f"price_{rate}_range",
-                violation_error_message="A price is at least $0 and at most $1,000.",
+                violation_error_message=OUT_OF_RANGE,
             )
             for rate in _RATES
         )

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from pricing.forms import LOCK_SQL
 from pricing.known_prices import PROVIDER, KnownPrice, known_prices, rates_of
 from pricing.models import Price, pick_in_force
+from pricing.versions import add_versions, lock_prices
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,11 @@ def plan(now: datetime, *, force: bool = False) -> list[Step]:
 def apply(steps: Sequence[Step], now: datetime, *, force: bool = False) -> int:
     """Add the versions of a plan, all or none; their number. PricesChangedError if the plan is no longer the same."""
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(LOCK_SQL)
+        lock_prices()
         if plan(now, force=force) != list(steps):
             raise PricesChangedError
         prices = [known.as_price(now) for step in steps for known in step.additions]
-        Price.objects.bulk_create(prices)
+        add_versions(prices, by=None)
     return len(prices)
 
 

@@ -1,41 +1,114 @@
-"""The Pricing tab: what each model costs now, where the price comes from and since when."""
+"""The Pricing tab: what each model costs, editing it, and how it came to be."""
 
+from typing import cast
+
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.decorators import with_viewer
+from accounts.models import Organization, User
 from accounts.viewer import Viewer
+from pricing.history import entries
 from pricing.models import Price
+from pricing.sheet import PriceSheet
+from pricing.versions import lock_prices
 
-
-def prices_in_force(viewer: Viewer) -> QuerySet[Price]:
-    """The version in force of every price that the viewer may see: everybody's, and those of visible organizations."""
-    prices = Price.objects.filter(effective_from__lte=timezone.now())
-    if viewer.organization_ids is not None:
-        prices = prices.filter(Q(organization=None) | Q(organization__in=viewer.organization_ids))
-    scope = ("provider", "model", "organization")
-    newest = prices.order_by("provider", "model", "organization_id", "-effective_from", "-pk").distinct(*scope)
-    return newest.select_related("organization", "author")
+HISTORY_PAGE = 25
 
 
 @require_safe
 @never_cache
 @with_viewer
 def price_list(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """Read-only for now; the version history is in the Django admin."""
+    """What is in force, and below it what is scheduled."""
     if not viewer.sees_pricing:
         raise PermissionDenied
-    prices = list(prices_in_force(viewer))
+    now = timezone.now()
+    visible = Price.objects.visible_to(viewer).select_related("organization", "author")
+    prices, scheduled = list(visible.latest_begun(now)), list(visible.scheduled(now))
+    listed = [*prices, *scheduled]
     context = {
         "viewer": viewer,
         "prices": prices,
-        "has_audio": any(price.audio_usd_per_hour is not None for price in prices),
-        "has_characters": any(price.usd_per_1k_characters is not None for price in prices),
-        "has_organizations": any(price.organization_id for price in prices),
+        "scheduled": scheduled,
+        "has_audio": any(price.audio_usd_per_hour is not None for price in listed),
+        "has_characters": any(price.usd_per_1k_characters is not None for price in listed),
+        "has_organizations": any(price.organization_id for price in listed),
     }
     return render(request, "pricing/list.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@with_viewer
+def price_edit(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """The table as inputs. Posting it (``step=review``) shows the summary, posting that (``step=save``) saves, and
+    ``step=edit`` goes back with all that was typed.
+    """
+    if not viewer.may_edit_pricing:
+        raise PermissionDenied
+    organization = _organization(request, viewer)
+    wanted = request.GET.get("model") or request.GET.get("add") or ""
+    step = request.POST.get("step")
+    with transaction.atomic():
+        if step == "save":
+            lock_prices()
+        sheet = PriceSheet(organization, request.POST if request.method == "POST" else None, wanted=wanted)
+        if step == "save" and sheet.is_ready:
+            count = sheet.save(by=cast("User", request.user))
+            messages.success(request, _saved(count))
+            return redirect("pricing")
+    template = "pricing/summary.html" if sheet.is_ready and step != "edit" else "pricing/edit.html"
+    search = request.GET.get("search", "").strip()
+    context = {
+        "viewer": viewer,
+        "sheet": sheet,
+        "rows": sheet.shown(search),
+        "search": search,
+        "step": step,
+        "organizations": Organization.objects.all(),
+    }
+    return render(request, template, context)
+
+
+@require_safe
+@never_cache
+@with_viewer
+def price_history(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """All versions of one model's price, for everybody or for one organization, the latest start first."""
+    if not viewer.sees_pricing:
+        raise PermissionDenied
+    organization = _organization(request, viewer)
+    provider, model = request.GET.get("provider", "groq"), request.GET.get("model", "")
+    if "\0" in provider + model:
+        raise Http404
+    versions = Price.objects.filter(provider=provider, model=model, organization=organization)
+    versions = versions.select_related("author").order_by("-effective_from", "-pk")
+    history = entries(list(versions), timezone.now())
+    if not history:
+        raise Http404
+    page = Paginator(history, HISTORY_PAGE).get_page(request.GET.get("page"))
+    context = {"viewer": viewer, "model": model, "organization": organization, "page": page}
+    return render(request, "pricing/history.html", context)
+
+
+def _organization(request: HttpRequest, viewer: Viewer) -> Organization | None:
+    """The one that ``?organization=`` names, if the viewer sees it; without it None, which is everybody."""
+    value = request.GET.get("organization", "")
+    if not value:
+        return None
+    pk = int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else 0
+    if viewer.organization_ids is not None and pk not in viewer.organization_ids:
+        raise Http404
+    return get_object_or_404(Organization, pk=pk)
+
+
+def _saved(count: int) -> str:
+    return f"Saved {count} new price{'' if count == 1 else 's'}. A change applies to new requests only."

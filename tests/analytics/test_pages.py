@@ -545,4 +545,4 @@ def test_pricing_lists_what_is_in_force(ledger: None, admin: User, globex: Organ
 def test_super_admins_are_led_to_the_editor(super_admin: User) -> None:
     html = signed_in(super_admin).get("/pricing/").content.decode()
     assert "No prices yet." in html
-    assert 'href="/admin/pricing/price/"' in html
+    assert 'href="/pricing/edit/"' in html

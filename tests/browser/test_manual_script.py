@@ -75,14 +75,15 @@ def test_the_manual_script(
     assert f"{total:.6f}".rstrip("0")[:6] in card(page, "Total Cost")
     page.screenshot(path=tmp_path / "three-chats.png", full_page=True)
 
-    # Change the price in the admin, as a new version of the one in force.
-    page.goto("/admin/pricing/price/")
-    page.get_by_role("link", name=MODEL).first.click()
-    page.get_by_role("link", name="Add a new version").first.click()
-    page.get_by_label("input $ / 1k tokens", exact=False).first.fill("1")
-    page.get_by_label("output $ / 1k tokens").fill("2")
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.wait_for_url("**/admin/pricing/price/")
+    # Change the price; the summary comes first.
+    page.get_by_role("link", name="Pricing", exact=True).click()
+    page.get_by_role("link", name="Edit Pricing").click()
+    page.get_by_label(f"Input $ / 1k tokens of {MODEL}", exact=True).fill("1")
+    page.get_by_label(f"Output $ / 1k tokens of {MODEL}").fill("2")
+    page.get_by_role("button", name="Save Pricing").click()
+    expect(page.get_by_text("This applies to new requests only")).to_be_visible()
+    page.get_by_role("button", name="Save Pricing").click()
+    page.wait_for_url("**/pricing/")
     old, new = Price.objects.order_by("id")
     assert (new.author, new.input_usd_per_1k_tokens) == (super_admin, Decimal(1))
 

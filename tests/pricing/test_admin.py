@@ -67,7 +67,7 @@ def test_a_new_version_is_begun_from_an_old_one(root: Client, acme: Organization
     assert values == {
         "model": MODEL,
         "organization": acme.pk,
-        "input_usd_per_1k_tokens": Decimal(1),
+        "input_usd_per_1k_tokens": "1",
         "newest_seen": price.pk,
     }
     assert not form["effective_from"].value()

@@ -1,0 +1,35 @@
+"""The versions of one model's price, each beside what it changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pricing.changes import Change
+from pricing.models import Price
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A version in its history."""
+
+    version: Price
+    change: Change
+    state: str
+    """``in force``, ``scheduled``, ``past``, or ``replaced`` by a later entry with the same start."""
+
+
+def entries(versions: Sequence[Price], now: datetime) -> list[Entry]:
+    """The whole history of one price, given from the version of the highest ``rank`` to that of the lowest."""
+    in_force = next((version for version in versions if version.effective_from <= now), None)
+    return [
+        Entry(version, Change(before, version), _state(version, after, in_force, now))
+        for version, before, after in zip(versions, [*versions[1:], None], [None, *versions], strict=False)
+    ]
+
+
+def _state(version: Price, after: Price | None, in_force: Price | None, now: datetime) -> str:
+    if after is not None and after.effective_from == version.effective_from:
+        return "replaced"
+    if version.effective_from > now:
+        return "scheduled"
+    return "in force" if version == in_force else "past"

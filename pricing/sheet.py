@@ -1,0 +1,140 @@
+"""The price table as inputs: a row for each model, of which only the changed ones become versions.
+
+A row is named for the version that it shows, and versions never change. So what an editor touched is what differs from
+that version, however long ago the page was made. What others did meanwhile is taken in around it, and told.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import cast
+
+from django.db.models import Max, Q
+from django.http import QueryDict
+from django.utils import timezone
+
+from accounts.models import Organization, User
+from pricing.models import Price, rank
+from pricing.sheet_forms import Key, NewModelRow, PriceRow, SaveForm
+from pricing.versions import add_versions, entered_after, news_of
+
+MOST_ROWS = 120
+"""More are reached by a search. A row has six fields, and Django takes a thousand in one form."""
+KEPT = "What you typed is kept. Save again to add yours after it."
+ROW_FIELD = re.compile(r"v(\d{1,18})-")
+
+
+class PriceSheet:
+    """Everybody's prices or those of one organization, whose rows begin as everybody's, with what was posted."""
+
+    def __init__(self, organization: Organization | None, data: QueryDict | None = None, *, wanted: str = "") -> None:
+        """``wanted`` is a model that the editor came for: if it has no price, the new row begins with its name."""
+        self.organization = organization
+        self.newest = Price.objects.aggregate(newest=Max("pk"))["newest"] or 0  # first, so never newer than the rows
+        self._data = data
+        shown = _in_force(organization)
+        self._seen, self._news, self._older = _whole_number(data.get("seen")) if data else 0, {}, {}
+        if data is not None:
+            self._news = {_key(version): version for version in entered_after(self._seen, organization)}
+            self._older = {_key(row.version): row for row in self._rows_of_older_versions(data, shown)}
+        self.rows = [self._row(version) for version in shown.values()]
+        is_priced = any(wanted == model for _, model in shown)
+        posted_new = data if data is not None and "new-model" in data else None
+        self.new = NewModelRow(organization, set(shown), "" if is_priced else wanted, posted_new)
+        self.save_form = SaveForm(data, label_suffix="")
+        self._focus(wanted)
+
+    @property
+    def changed(self) -> list[PriceRow]:
+        return [row for row in (*self.rows, self.new) if row.has_changed()]
+
+    @property
+    def conflicts(self) -> list[PriceRow]:
+        return [row for row in self.rows if row.notice]
+
+    @property
+    def error_count(self) -> int:
+        return sum(len(form.errors) for form in (*self.rows, self.new, self.save_form))
+
+    @property
+    def is_ready(self) -> bool:
+        """There is something to save and nothing against it."""
+        return bool(self.changed) and not self.conflicts and not self.error_count
+
+    @property
+    def start(self) -> datetime | None:
+        """None is now."""
+        return cast("datetime | None", self.save_form.cleaned_data["effective_from"])
+
+    def scheduled(self) -> list[Price]:
+        """The later versions that will take over from what is about to be saved."""
+        keys = {_key(row.instance) for row in self.changed}
+        later = Price.objects.scheduled(self.start or timezone.now()).filter(organization=self.organization)
+        return [version for version in later.select_related("organization") if _key(version) in keys]
+
+    def save(self, *, by: User) -> int:
+        """Add a version for each changed row of a sheet that is ready; their number."""
+        start = self.start or timezone.now()
+        versions = [row.instance for row in self.changed]
+        for version in versions:
+            version.effective_from = start
+            version.source_note = self.save_form.cleaned_data["source_note"]
+        add_versions(versions, by=by)
+        return len(versions)
+
+    def shown(self, search: str) -> list[PriceRow]:
+        """The rows with changes, and those whose model has this in its name, up to MOST_ROWS."""
+        found = [row for row in self.rows if row.has_changed() or search.lower() in row.version.model.lower()]
+        return sorted(found, key=lambda row: not row.has_changed())[:MOST_ROWS] if len(found) > MOST_ROWS else found
+
+    def _row(self, version: Price) -> PriceRow:
+        key = _key(version)
+        older = self._older.get(key)
+        if older is not None:
+            row = older.moved_to(version)
+            news: Price | None = self._news.get(key, version)
+        else:
+            row = PriceRow(version, self.organization)
+            if self._data is not None and row.add_prefix(Price.RATES[0]) in self._data:
+                row = PriceRow(version, self.organization, self._data)
+            news = self._news.get(key) if row.has_changed() else None
+        if news is not None and (older is not None or news.pk > version.pk):
+            row.notice = f"{news_of(news)} {KEPT}"
+        return row
+
+    def _rows_of_older_versions(self, data: QueryDict, shown: dict[Key, Price]) -> Iterator[PriceRow]:
+        """The rows that were touched and whose version is not the one in force any more."""
+        posted = {int(match[1]) for match in map(ROW_FIELD.match, data) if match}
+        older = posted - {version.pk for version in shown.values()}
+        for version in Price.objects.filter(_scope(self.organization), pk__in=older).order_by("pk"):
+            row = PriceRow(version, self.organization, data)
+            if row.has_changed():
+                yield row
+
+    def _focus(self, wanted: str) -> None:
+        """Begin at the first thing to mend, else at the model that was wanted."""
+        forms_ = (*self.rows, self.new, self.save_form)
+        invalid = [form[name] for form in forms_ for name in form.errors if name in form.fields]
+        rows = [row for row in self.rows if row.version.model == wanted] or [self.new] if wanted else []
+        for field in [*invalid, *(row[Price.RATES[0]] for row in rows)][:1]:
+            field.field.widget.attrs["autofocus"] = True
+
+
+def _in_force(organization: Organization | None) -> dict[Key, Price]:
+    """The version that the organization is charged at now, for each model."""
+    begun = Price.objects.filter(_scope(organization)).latest_begun(timezone.now()).select_related("author")
+    return {_key(version): version for version in sorted(begun, key=lambda version: (_key(version), rank(version)))}
+
+
+def _scope(organization: Organization | None) -> Q:
+    """The versions that can be in force for an organization, or (None) for everybody."""
+    return Q(organization=None) | Q(organization=organization) if organization else Q(organization=None)
+
+
+def _key(version: Price) -> Key:
+    return version.provider, version.model
+
+
+def _whole_number(text: str | None) -> int:
+    """0, and so everything is news, for what is no id."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else 0

@@ -1,0 +1,51 @@
+"""Adding versions to the price table: one writer at a time, and each version with its audit record."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from accounts.audit import differences, record
+from accounts.models import Organization, User
+from pricing.models import Price
+
+LOCK_SQL = "LOCK TABLE pricing_price IN SHARE ROW EXCLUSIVE MODE"
+AUDITED = (*Price.RATES, "audio_minimum_seconds", "enabled", "effective_from", "source_note")
+
+
+def lock_prices() -> None:
+    """One writer at a time, until the transaction ends; readers do not wait. So ids are in the order of commits."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_SQL)
+
+
+def add_versions(versions: Iterable[Price], *, by: User | None) -> None:
+    """Save new versions and write down what each changes, all or none. ``by`` is None for a command."""
+    with transaction.atomic():
+        lock_prices()
+        for version in versions:
+            start, scope = version.effective_from, version.organization
+            before = Price.objects.in_force(version.provider, version.model, scope, start)
+            version.author = by
+            version.save()
+            changes = differences(_audited(before) if before else {}, _audited(version))
+            record("price.add", str(version), by=by, organization=scope, changes=changes)
+
+
+def entered_after(seen: int, organization: Organization | None) -> QuerySet[Price]:
+    """The versions of one scope that were entered after the one with the id ``seen``, the oldest entry first."""
+    versions = Price.objects.filter(pk__gt=seen, organization=organization)
+    return versions.select_related("author", "organization").order_by("pk")
+
+
+def news_of(version: Price) -> str:
+    """What an editor is told who had not seen this version."""
+    author = version.author.display_name if version.author else "the price sync"
+    return (
+        f"Meanwhile {author} has added a version: {version.summary}, from {version.effective_from:%Y-%m-%d %H:%M} UTC."
+    )
+
+
+def _audited(version: Price) -> dict[str, Any]:
+    return {name: getattr(version, name) for name in AUDITED}
