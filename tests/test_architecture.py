@@ -13,9 +13,10 @@ MAY_IMPORT = {
     "groq_client": set(),
     "pricing": {"accounts"},
     "analytics": LEDGER,
+    "playground": LEDGER | {"analytics"},
     "budgets": LEDGER | {"analytics"},
     "gateway": LEDGER | {"analytics", "budgets"},
-    "usage_dashboard": LEDGER | {"analytics", "budgets", "gateway"},
+    "usage_dashboard": LEDGER | {"analytics", "budgets", "gateway", "playground"},
 }
 FRAMEWORKS = {"django", "rest_framework", "psycopg", "psycopg_pool"}
 ROOMS = [room for room in MAY_IMPORT if (ROOT / room).is_dir()]

@@ -90,12 +90,14 @@ RECORDING_TIMEOUT_MS = env.number("RECORDING_TIMEOUT_MS", 2_000, minimum=50)
 REPORT_TIMEOUT_MS = env.number("REPORT_TIMEOUT_MS", 15_000, minimum=100)
 GROQ_API_KEY = env.text("GROQ_API_KEY")
 GROQ_BASE_URL = env.text("GROQ_BASE_URL")
+PLAYGROUND = env.flag("PLAYGROUND", default=True)
 
 INSTALLED_APPS = [
     "usage_dashboard",
     "accounts",
     "pricing",
     "analytics",
+    "playground",
     "usage_dashboard.admin_app.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

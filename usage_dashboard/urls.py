@@ -7,6 +7,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.urls")),
     path("", include("analytics.urls")),
     path("", include("pricing.urls")),
+    path("", include("playground.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -1,0 +1,172 @@
+// The conversation: sends a message, shows the answer as it comes, then what was recorded of it. The form's own POST does
+// the same without this file. The conversation lives in the form's hidden field and nowhere else.
+"use strict";
+(() => {
+  document.getElementById("organization")?.addEventListener("change", ({ target }) => target.form.requestSubmit());
+  const form = document.getElementById("playground");
+  if (!form) return;
+
+  const byId = (id) => document.getElementById(id);
+  const message = form.elements.message;
+  const [log, send, stop, welcome] = [byId("log"), byId("send"), byId("stop"), byId("welcome")];
+  const FIGURES_EVERY_MS = 400;
+  const FIGURES_ATTEMPTS = 15;
+  const WORDS = {
+    waiting: "Waiting for the model…",
+    empty: "(The answer has no text.)",
+    stopped: "Stopped here. What had come by then is recorded.",
+    lost: "The connection to this server was lost.",
+    signedOut: "You have been signed out. Reload the page to sign in; this conversation will be gone.",
+    refused: "The server did not take the message. Reload the page and try again; this conversation will be gone.",
+    recording: "Reading what was recorded…",
+    unrecorded: "Not recorded yet. It will be under Requests as soon as the database takes it.",
+  };
+  let underWay = null;
+
+  // --- Turns ---------------------------------------------------------------------------------------------------------
+  const addTurn = (role, text) => {
+    const turn = byId(`turn-of-${role}`).content.firstElementChild.cloneNode(true);
+    turn.querySelector(".said").textContent = text;
+    log.append(turn);
+    welcome.hidden = true;
+    byId("session-link").hidden = false;
+    return turn;
+  };
+  const isAtEnd = () => document.documentElement.scrollHeight - innerHeight - scrollY < 120;
+  const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
+
+  const fail = (turn, { message: words, code = "", details = "" }) => {
+    const notice = document.createElement("p");
+    notice.className = "notice error";
+    notice.append(`${words} `);
+    for (const [name, text] of [["code", code], ["small", details]]) {
+      if (text) notice.append(Object.assign(document.createElement(name), { textContent: text }));
+    }
+    turn.querySelector(".failure").replaceChildren(notice);
+  };
+
+  // --- What was recorded ---------------------------------------------------------------------------------------------
+  const showFigures = async (turn, requestId) => {
+    const place = turn.querySelector(".recorded");
+    place.textContent = WORDS.recording;
+    for (let attempt = 0; attempt < FIGURES_ATTEMPTS; attempt += 1) {
+      const response = await fetch(form.dataset.answers.replace("?", `${requestId}/?`)).catch(() => null);
+      if (response?.ok && !response.redirected) {
+        const follow = isAtEnd();
+        place.innerHTML = await response.text();  // a piece of our own page, escaped by its template
+        if (follow) toEnd();
+        return;
+      }
+      await new Promise((resolve) => { setTimeout(resolve, FIGURES_EVERY_MS); });
+    }
+    place.textContent = WORDS.unrecorded;
+  };
+
+  // --- Sending -------------------------------------------------------------------------------------------------------
+  const history = () => JSON.parse(form.elements.history.value || "[]");
+  const remember = (question, answer, requestId) => {
+    const turns = [
+      ...history(),
+      { role: "user", content: question },
+      { role: "assistant", content: answer, request_id: requestId },
+    ];
+    form.elements.history.value = JSON.stringify(turns.slice(-Number(form.dataset.maxTurns)));
+  };
+
+  const lines = async function* (response) {
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const parts = (rest + value).split("\n");
+      rest = parts.pop();
+      yield* parts.filter(Boolean).map((line) => JSON.parse(line));
+    }
+  };
+
+  const read = async (turn, body, signal) => {
+    const said = turn.querySelector(".said");
+    const answer = { text: "", requestId: "", error: null };
+    try {
+      const response = await fetch(form.dataset.answers, { method: "POST", body, signal });
+      if (response.redirected) return { ...answer, error: { message: WORDS.signedOut } };
+      if (!response.headers.get("content-type")?.startsWith("application/x-ndjson")) {
+        return { ...answer, error: { message: WORDS.refused } };
+      }
+      for await (const { request_id: requestId, text, error } of lines(response)) {
+        if (requestId) answer.requestId = requestId;
+        if (error) answer.error = error;
+        if (text) {
+          const follow = isAtEnd();
+          answer.text += text;
+          said.textContent = answer.text;
+          turn.classList.remove("waiting");
+          if (follow) toEnd();
+        }
+      }
+    } catch {
+      answer.error = { message: signal.aborted ? WORDS.stopped : WORDS.lost };
+    }
+    return answer;
+  };
+
+  const begin = () => {
+    underWay = new AbortController();
+    send.hidden = true;
+    stop.hidden = false;
+    return underWay.signal;
+  };
+  const end = () => {
+    const hadFocus = document.activeElement === stop;
+    underWay = null;
+    send.hidden = false;
+    stop.hidden = true;
+    if (hadFocus) message.focus();
+  };
+
+  const ask = async (action) => {
+    const body = new FormData(form);
+    body.set("action", action);
+    const question = message.value.trim();
+    addTurn("user", action === "fail" ? question || form.dataset.deliberate : question);
+    const turn = addTurn("assistant", WORDS.waiting);
+    turn.classList.add("waiting");
+    turn.setAttribute("aria-busy", "true");  // read out as a whole, not word by word
+    message.value = "";
+    toEnd();
+    const { text, requestId, error } = await read(turn, body, begin());
+    end();
+    turn.classList.remove("waiting");
+    if (!text) turn.querySelector(".said").textContent = error ? "" : WORDS.empty;
+    if (error) fail(turn, error);
+    if (text && (!error || error.message === WORDS.stopped)) remember(question, text, requestId);
+    if (error && action === "send" && !message.value && !text) message.value = question;
+    turn.removeAttribute("aria-busy");
+    if (requestId) await showFigures(turn, requestId);
+  };
+
+  form.addEventListener("submit", (event) => {
+    const action = event.submitter?.value || "send";
+    if (action === "new") return;
+    event.preventDefault();
+    if (underWay) return;
+    if (action === "send" && !message.value.trim()) message.focus();
+    else ask(action);
+  });
+  stop.addEventListener("click", () => underWay?.abort());
+
+  // --- The composer --------------------------------------------------------------------------------------------------
+  message.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    form.requestSubmit(send);
+  });
+  for (const example of document.querySelectorAll("[data-example]")) {
+    example.addEventListener("click", () => {
+      message.value = example.textContent;
+        message.focus();
+    });
+  }
+  if (!matchMedia("(pointer: coarse)").matches) message.focus();
+})();
