@@ -15,7 +15,7 @@ from accounts.audit import record
 from accounts.changes import save_recorded
 from accounts.decorators import actor_of, administered, for_super_admins
 from accounts.forms import InvitationForm, MemberFilter, PersonForm, RoleForm
-from accounts.invitations import days_of_a_link, invite, mail_link, password_link
+from accounts.invitations import days_of_a_link, invite, mail_link, password_link, sends_mail
 from accounts.models import OF_STANDING, SEEN_IN_CALLS, Organization, Role, Standing, User
 from accounts.paging import page_of
 from accounts.roles import may_change, set_active, set_role
@@ -69,7 +69,8 @@ def member_invite(request: HttpRequest, viewer: Viewer, organization: Organizati
             form.add_error(None, error)
         else:
             return _hand_over(request, person, by)
-    return render(request, "accounts/invite.html", {"organization": organization, "tab": "members", "form": form})
+    context = {"organization": organization, "tab": "members", "form": form, "sends_mail": sends_mail()}
+    return render(request, "accounts/invite.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

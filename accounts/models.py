@@ -199,3 +199,8 @@ class AuditRecord(models.Model):
         """What was done, in words: "Invite member" for member.invite."""
         thing, _, verb = self.action.partition(".")
         return f"{verb} {thing}".replace("_", " ").strip().capitalize()
+
+    @property
+    def changed(self) -> list[tuple[str, str | None, str | None]]:
+        """Each change: the field in words, what it was, what it became."""
+        return [(name.replace("_", " "), before, after) for name, (before, after) in self.changes.items()]

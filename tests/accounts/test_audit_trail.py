@@ -38,11 +38,12 @@ def test_an_admin_reads_the_own_trail_a_super_admin_all(
 
 def test_it_says_who_what_and_from_what_to_what(admin: User, acme: Organization) -> None:
     record("role.change", "ann", by=admin, organization=acme, changes={"role": ("User", "Admin")})
-    record("organization.change", "Acme", by=None, organization=acme, changes={"zone": ("<i>", None)})
+    record("organization.change", "Acme", by=None, organization=acme, changes={"time_zone": ("<i>", None)})
     page = trail(admin, acme).content.decode()
     assert "Change role" in page
     assert "<del>User</del> → Admin" in page
     assert "<del>&lt;i&gt;</del> → –" in page
+    assert "time zone" in page
     assert "a command" in page
     assert ">boss<" in page
 
@@ -50,7 +51,7 @@ def test_it_says_who_what_and_from_what_to_what(admin: User, acme: Organization)
 def test_times_are_the_organizations(admin: User, acme: Organization) -> None:
     written = AuditRecord.objects.create(at="2026-01-15T03:00:00Z", organization=acme, action="a.b", subject="s")
     assert str(written.at).startswith("2026")
-    assert "14 Jan 2026 19:00:00" in trail(admin, acme).content.decode()
+    assert "14 Jan 2026<small>19:00:00</small>" in trail(admin, acme).content.decode()
 
 
 def test_words_are_looked_for_everywhere(admin: User, user: User, acme: Organization) -> None:
