@@ -1,4 +1,4 @@
-"""The cards at the top: a total each, and how it differs from the period before."""
+"""The cards at the top: a total each, how it differs from the period before, and what is in it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -31,15 +31,33 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """One exact figure of those that a card opens into."""
+
+    name: str
+    value: str
+    share: str = ""
+    is_part: bool = False
+    """Of the one above."""
+    link: str = ""
+    later: str = ""
+    """The name of a value that takes longer and comes after the page."""
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     name: str
     value: str
-    exact: str = ""
     change: Change | None = None
     details: tuple[tuple[str, str], ...] = ()
+    facts: tuple[Fact, ...] = ()
     is_hero: bool = False
     spark: str = ""
     """The course of the figure through the range, as points of a line in a box of 100 by 30."""
+
+    @property
+    def slug(self) -> str:
+        return self.name.lower().replace(" ", "-")
 
 
 def change(now: Amount, before: Amount, more_is: Tone = "neutral") -> Change | None:
@@ -70,10 +88,18 @@ def _moved(difference: float, text: str, more_is: Tone) -> Change:
     return Change(text, opposite[more_is], "down")
 
 
-def cards(totals: Totals, previous: Totals | None, points: Sequence[Point], *, sees_cost: bool) -> list[Card]:
+def cards(
+    totals: Totals, previous: Totals | None, points: Sequence[Point], *, sees_cost: bool, unpriced_link: str = ""
+) -> list[Card]:
     """The five cards, in their order; the one about money only for those who may see it."""
-    makers = [_tokens, *([_cost] if sees_cost else []), _messages, _latency, _errors]
-    made = (make(totals, previous) for make in makers)
+    made = [
+        _tokens(totals, previous),
+        _messages(totals, previous),
+        _latency(totals, previous),
+        _errors(totals, previous),
+    ]
+    if sees_cost:
+        made.insert(1, _cost(totals, previous, unpriced_link))
     return [replace(card, spark=spark(points, SPARKS[card.name])) for card in made]
 
 
@@ -95,59 +121,97 @@ def _compared(
     return change(amount(totals), amount(previous), more_is) if previous else None
 
 
+def _before(previous: Totals | None, text: Callable[[Totals], str]) -> tuple[Fact, ...]:
+    return (Fact("Previous period", text(previous)),) if previous else ()
+
+
+def _count(name: str, part: int, whole: int, *, is_part: bool = False, link: str = "") -> Fact:
+    """A number, and how much of the whole it is."""
+    return Fact(name, figures.count(part), figures.percent(part / whole) if whole else "", is_part, link)
+
+
 def _tokens(totals: Totals, previous: Totals | None) -> Card:
+    whole = totals.total_tokens
     details = [
         ("Input", figures.compact(totals.input_tokens)),
         ("Cached", figures.compact(totals.cached_tokens)),
         ("Output", figures.compact(totals.output_tokens)),
     ]
-    if totals.reasoning_tokens:
-        details.append(("Reasoning", figures.compact(totals.reasoning_tokens)))
-    if totals.estimated:
-        details.append(("Estimated", figures.percent(totals.estimated / totals.requests)))
     return Card(
         "Total Tokens",
-        figures.compact(totals.total_tokens),
-        f"{figures.count(totals.total_tokens)} tokens",
+        figures.compact(whole),
         _compared(totals, previous, lambda t: t.total_tokens),
         tuple(details),
+        (
+            Fact("Tokens", figures.count(whole)),
+            _count("Input", totals.input_tokens, whole),
+            _count("of it cached", totals.cached_tokens, totals.input_tokens, is_part=True),
+            _count("Output", totals.output_tokens, whole),
+            _count("of it reasoning", totals.reasoning_tokens, totals.output_tokens, is_part=True),
+            _count("Messages with estimated tokens", totals.estimated, totals.requests),
+            *_before(previous, lambda t: figures.count(t.total_tokens)),
+        ),
         is_hero=True,
     )
 
 
-def _cost(totals: Totals, previous: Totals | None) -> Card:
+def _cost(totals: Totals, previous: Totals | None, unpriced_link: str) -> Card:
     priced = totals.requests - totals.unpriced
     cost = totals.cost_usd or Decimal(0)
-    details = [("Average", figures.money(cost / priced if priced else None))]
+    average = figures.money(cost / priced if priced else None)
+    details = [("Average", average)]
     if totals.unpriced:
         details.append(("Unpriced", figures.compact(totals.unpriced)))
+    link = unpriced_link if totals.unpriced else ""
     return Card(
         "Total Cost",
         figures.money(cost),
-        f"{figures.exact_money(cost)} US dollars",
         _compared(totals, previous, lambda t: t.cost_usd, "bad"),
         tuple(details),
+        (
+            Fact("US dollars", figures.exact_money(cost)),
+            Fact("Average per priced message", average),
+            _count("Priced messages", priced, totals.requests),
+            _count("Unpriced messages", totals.unpriced, totals.requests, link=link),
+            _count("Messages with estimated tokens", totals.estimated, totals.requests),
+            *_before(previous, lambda t: figures.exact_money(t.cost_usd)),
+        ),
     )
 
 
 def _messages(totals: Totals, previous: Totals | None) -> Card:
-    per_message = figures.compact(round(totals.total_tokens / totals.requests)) if totals.requests else figures.NOTHING
+    each = figures.compact(round(totals.total_tokens / totals.requests)) if totals.requests else figures.NOTHING
     return Card(
         "Messages",
         figures.compact(totals.requests),
-        f"{figures.count(totals.requests)} messages",
         _compared(totals, previous, lambda t: t.requests, "good"),
-        (("Tokens each", per_message),),
+        (("Tokens each", each),),
+        (
+            Fact("Messages", figures.count(totals.requests)),
+            _count("Answered", totals.requests - totals.errors, totals.requests),
+            _count("Failed", totals.errors, totals.requests),
+            Fact("Tokens each, on average", each),
+            *_before(previous, lambda t: figures.count(t.requests)),
+        ),
     )
 
 
 def _latency(totals: Totals, previous: Totals | None) -> Card:
+    average, first = figures.duration(totals.avg_latency_ms), figures.duration(totals.avg_ttft_ms)
     return Card(
         "Avg Latency",
-        figures.duration(totals.avg_latency_ms),
-        "From the start of a call to its last byte",
+        average,
         _compared(totals, previous, lambda t: t.avg_latency_ms, "bad"),
-        (("First token", figures.duration(totals.avg_ttft_ms)), ("Longest", figures.duration(totals.latency_ms_max))),
+        (("First token", first), ("Longest", figures.duration(totals.latency_ms_max))),
+        (
+            Fact("Average, to the last byte", average),
+            *(Fact(f"{share} of 100 took up to", "…", later=f"p{share}") for share in (50, 95, 99)),
+            Fact("Shortest", figures.duration(totals.latency_ms_min)),
+            Fact("Longest", figures.duration(totals.latency_ms_max)),
+            Fact("First token, on average", first),
+            _count("Messages that streamed", totals.ttft_count, totals.requests),
+            *_before(previous, lambda t: figures.duration(t.avg_latency_ms)),
+        ),
     )
 
 
@@ -156,7 +220,12 @@ def _errors(totals: Totals, previous: Totals | None) -> Card:
     return Card(
         "Error Rate",
         figures.percent(totals.error_rate),
-        f"{figures.count(totals.errors)} of {figures.count(totals.requests)} messages",
         change_in_points(totals.error_rate, before, "bad") if previous else None,
         (("Failed", figures.compact(totals.errors)),),
+        (
+            Fact("Messages", figures.count(totals.requests)),
+            _count("Failed", totals.errors, totals.requests),
+            _count("Answered", totals.requests - totals.errors, totals.requests),
+            *_before(previous, lambda t: f"{figures.count(t.errors)} failed, {figures.percent(t.error_rate)}"),
+        ),
     )

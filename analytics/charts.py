@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics import figures
-from analytics.reports import Point, Row
+from analytics.reports import Point, Row, Totals
 
 TONES = 16
 SLICES = 8
@@ -36,22 +36,42 @@ def tone(model: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart: where its data is, and what it says in a sentence."""
+    """One chart: where its data is, and what it says in a sentence. What is slow says it later."""
 
     name: str
     title: str
-    summary: str
+    summary: str = ""
     by_time: bool = True
+    has_legend: bool = False
+    is_slow: bool = False
     measures: tuple[tuple[str, str], ...] = ()
-    """Among what its reader can choose to see the share of."""
+    """Among what its reader can choose to see."""
 
 
 def data(
-    points: Sequence[Point], models: Sequence[Row], link: Callable[[Row], str], *, sees_cost: bool
+    totals: Totals,
+    points: Sequence[Point],
+    models: Sequence[Row],
+    link: Callable[[Row], str],
+    day_link: str,
+    *,
+    sees_cost: bool,
 ) -> dict[str, Any]:
-    """Everything that the charts draw. What may not be seen is not in it."""
+    """Everything that the charts draw. What may not be seen is not in it.
+
+    ``day_link`` leads to one day once its dates are added; empty where there is but one.
+    """
+    return {
+        "series": _series(points, sees_cost),
+        "models": _slices(models, link, sees_cost),
+        "parts": [{"name": name, "shade": shade, "tokens": tokens} for name, shade, tokens in _token_parts(totals)],
+        "day": day_link,
+    }
+
+
+def _series(points: Sequence[Point], sees_cost: bool) -> dict[str, list[Any]]:
     totals = [point.totals for point in points]
-    series: dict[str, Any] = {
+    series: dict[str, list[Any]] = {
         "x": [point.label for point in points],
         "input": [t.input_tokens - t.cached_tokens for t in totals],
         "cached": [t.cached_tokens for t in totals],
@@ -62,7 +82,17 @@ def data(
     }
     if sees_cost:
         series["cost"] = [float(t.cost_usd or 0) for t in totals]
-    return {"series": series, "models": _slices(models, link, sees_cost)}
+    return series
+
+
+def _token_parts(totals: Totals) -> list[tuple[str, str, int]]:
+    """What all tokens were, each counted once: name, colour, how many."""
+    return [
+        ("Input, not cached", "input", totals.input_tokens - totals.cached_tokens),
+        ("Input, cached", "cached", totals.cached_tokens),
+        ("Output, without reasoning", "output", totals.output_tokens - totals.reasoning_tokens),
+        ("Reasoning", "reasoning", totals.reasoning_tokens),
+    ]
 
 
 def _slices(models: Sequence[Row], link: Callable[[Row], str], sees_cost: bool) -> list[dict[str, Any]]:
@@ -99,20 +129,35 @@ def _parts(rows: Sequence[Row], sees_cost: bool) -> dict[str, float]:
     return parts
 
 
-def charts(points: Sequence[Point], models: Sequence[Row], *, sees_cost: bool) -> list[Chart]:
+def charts(totals: Totals, points: Sequence[Point], models: Sequence[Row], *, sees_cost: bool) -> list[Chart]:
     """The charts in their order, each with what it says."""
-    measures: tuple[tuple[str, str], ...] = (("tokens", "Tokens"), ("requests", "Requests"))
-    if sees_cost:
-        measures = (("cost", "Cost"), *measures)
+    money = (("cost", "Cost"),) if sees_cost else ()
+    tokens, requests = ("tokens", "Tokens"), ("requests", "Requests")
     made = [
         Chart("tokens", "Tokens over time", _most(points, "tokens", lambda p: p.totals.total_tokens, figures.count)),
         Chart("requests", "Requests and error rate", _requests(points)),
-        Chart("models", "Usage by model", _models(models), by_time=False, measures=measures),
+        Chart(
+            "models",
+            "Usage by model",
+            _models(models),
+            by_time=False,
+            has_legend=True,
+            measures=(*money, tokens, requests),
+        ),
+        Chart("latency", "Latency and time to first token", is_slow=True),
+        Chart("parts", "Input, cached, output", _parts_of(totals), by_time=False, has_legend=True),
+        Chart("heat", "By weekday and hour", by_time=False, is_slow=True, measures=(requests, tokens, *money)),
     ]
     if sees_cost:
         summary = _most(points, "US dollars", lambda p: p.totals.cost_usd or 0, lambda v: f"{v:,.2f}")
         made.insert(0, Chart("cost", "Cost over time", summary))
     return made
+
+
+def _parts_of(totals: Totals) -> str:
+    whole = totals.input_tokens + totals.output_tokens or 1
+    shares = (f"{name} {figures.percent(tokens / whole)}" for name, _, tokens in _token_parts(totals))
+    return f"Share of tokens: {'; '.join(shares)}."
 
 
 def _most(points: Sequence[Point], unit: str, amount: Callable[[Point], Any], text: Callable[[Any], str]) -> str:

@@ -6,6 +6,7 @@ from analytics import views
 
 urlpatterns = [
     path("", views.overview, name="analytics"),
+    path("charts/", views.charts, name="analytics-charts"),
     path("requests/", views.requests, name="requests"),
     path("sessions/", views.sessions, name="sessions"),
     path("models/", views.models, name="models"),

@@ -24,11 +24,12 @@ from analytics.export import export_csv
 from analytics.filters import FACETS, Filters
 from analytics.pages import Page
 from analytics.pages.models import MODELS
-from analytics.pages.overview import OVERVIEW
+from analytics.pages.overview import OVERVIEW, slow_results
 from analytics.pages.requests import REQUESTS
 from analytics.pages.sessions import SESSIONS
 from analytics.reports import Report, snapshot
 from analytics.streaming import InAThread, InAThreadOfALoop
+from analytics.unpriced import unpriced
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,20 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
 
 
 overview, requests, sessions, models = (_view(page) for page in PAGES)
+
+
+@require_safe
+@never_cache
+@with_viewer
+def charts(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """What the charts of the Overview show that takes longer: the page asks for it once it is there."""
+    try:
+        with snapshot():
+            context = slow_results(viewer, filters.read(request.GET, viewer))
+        return render(request, "analytics/overview/_slow.html", context)
+    except DatabaseError:
+        logger.exception("The charts could not be loaded.")
+        return render(request, "analytics/overview/_slow_failure.html", {"retry": request.get_full_path()}, status=503)
 
 
 @require_safe
@@ -126,6 +141,7 @@ def _version(viewer: Viewer, asked: Filters) -> str:
 def _context(page: Page, viewer: Viewer, asked: Filters, part: str) -> dict[str, Any]:
     report = Report(viewer, asked.selection)
     context = {"page": page, "viewer": viewer, "filters": asked, **page.results(report, asked)}
+    context["unpriced"] = unpriced(report, asked)
     if part != "results":
         made = menus.menus(report, asked)
         context |= {"menus": made, "chips": menus.chips(made, asked), "ranges": menus.ranges(asked)}

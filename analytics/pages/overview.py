@@ -2,29 +2,56 @@
 
 from typing import Any
 
-from analytics import charts, menus
+from accounts.viewer import Viewer
+from analytics import charts, menus, slow_charts
 from analytics.cards import cards
-from analytics.filters import Filters
+from analytics.filters import PLACES, Filters
 from analytics.pages import Page
-from analytics.reports import Report, Totals
+from analytics.reports import Report, Totals, chart_groups
 from analytics.tables import tables
+from analytics.unpriced import unpriced_link
+
+HOURLY_LATENCY_UP_TO = 400_000
+"""So many messages or fewer: their latency is shown by hour where hours are asked for. No cube knows it."""
+TOO_MANY = "Latency is shown by day: there are too many messages for hours."
 
 
 def results(report: Report, asked: Filters) -> dict[str, Any]:
     totals, sees_cost = report.totals(), report.viewer.sees_cost
     previous = report.previous_totals() if asked.has_previous else None
     points = report.series(asked.grain) if totals.requests else []
-    context = {"totals": totals, "cards": cards(totals, previous, points, sees_cost=sees_cost)}
+    made = cards(totals, previous, points, sees_cost=sees_cost, unpriced_link=unpriced_link(asked))
+    context = {"totals": totals, "cards": made}
     if not totals.requests:
         return context
     models = report.breakdown("model")
     return context | {
         "top_model": _top_model(report, totals),
-        "charts": charts.charts(points, models, sees_cost=sees_cost),
-        "chart_data": charts.data(points, models, asked.link_to_model, sees_cost=sees_cost),
+        "charts": charts.charts(totals, points, models, sees_cost=sees_cost),
+        "chart_data": charts.data(totals, points, models, asked.link_to_model, _day_link(asked), sees_cost=sees_cost),
         "tables": tables(report, asked),
         "grains": menus.grains(asked),
     }
+
+
+def slow_results(viewer: Viewer, asked: Filters) -> dict[str, Any]:
+    """What the page asks for once it is there."""
+    report = Report(viewer, asked.selection, chart_groups(asked.grain))
+    is_too_much = asked.grain == "hour" and report.totals().requests > HOURLY_LATENCY_UP_TO
+    latency = report.latency_series("day" if is_too_much else asked.grain)
+    overall, week = report.latency_percentiles(), report.by_weekday_and_hour()
+    return {
+        "slow_data": slow_charts.data(latency, overall, week, sees_cost=viewer.sees_cost),
+        "summaries": slow_charts.summaries(overall, week),
+        "note": TOO_MANY if is_too_much else "",
+    }
+
+
+def _day_link(asked: Filters) -> str:
+    """To a single day; its dates are added in the browser. None from a day to itself."""
+    if asked.selection.days == 1:
+        return ""
+    return str(asked.query.without(*PLACES, "from", "to", "grain").replaced("range", ("custom",)))
 
 
 def _top_model(report: Report, totals: Totals) -> dict[str, Any] | None:
@@ -36,5 +63,11 @@ def _top_model(report: Report, totals: Totals) -> dict[str, Any] | None:
 
 
 OVERVIEW = Page(
-    "analytics", "Overview", "analytics/overview/results.html", results, settings=("sort", "page"), has_charts=True
+    "analytics",
+    "Overview",
+    "analytics/overview/results.html",
+    results,
+    settings=("sort", "page"),
+    style="css/overview.css",
+    has_charts=True,
 )

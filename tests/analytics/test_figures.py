@@ -119,6 +119,6 @@ def test_a_models_colour_never_changes() -> None:
 
 def test_names_are_escaped_for_plotly_alone() -> None:
     rows = [Row(name, name, Totals(requests=1)) for name in ("<b>x</b>", "R&D 'a'")]
-    slices = data([], rows, lambda row: f"?model={row.value}", sees_cost=False)["models"]
+    slices = data(Totals(), [], rows, lambda row: f"?model={row.value}", "", sees_cost=False)["models"]
     assert [part["name"] for part in slices] == ["<b>x</b>", "R&D 'a'"]
     assert [part["label"] for part in slices] == ["&lt;b&gt;x&lt;/b&gt;", "R&amp;D 'a'"]

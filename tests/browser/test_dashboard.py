@@ -43,7 +43,7 @@ def ledger(acme: Organization, user: User, admin: User, super_admin: User) -> No
 
 
 def messages(page: Page) -> str:
-    return page.locator(".card.figure", has_text="Messages").first.locator(".value").inner_text()
+    return page.locator("#card-messages .value").inner_text()
 
 
 def drawn(page: Page) -> None:
@@ -219,7 +219,7 @@ def test_the_page_follows_what_happens(ledger: None, admin: User, sign_in: Signe
     menu.get_by_label("Search user").fill("person")
     record([call(MODELS[0], organization="acme", at=NOW)])
     page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")  # not in 5 seconds
-    expect(page.locator(".card.figure", has_text="Messages").first.locator(".value")).to_have_text("33")
+    expect(page.locator("#card-messages .value")).to_have_text("33")
     assert page.evaluate("document.getElementById('plot-tokens').layout.xaxis.range[1]").startswith("2026-02-01")
     expect(menu).to_have_attribute("open", "")
     expect(menu.get_by_label("Search user")).to_be_focused()
