@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import groq
@@ -14,6 +14,7 @@ import pytest
 
 import groq_client
 from groq_client import AsyncGroq, Call, Groq, flush
+from groq_client.recorder import default_recorder
 from groq_client.simulator.server import SimulatorHandle
 from tests.groq_client.memory import MESSAGES, MODEL, SLOWLY, Memory
 
@@ -608,17 +609,23 @@ def test_what_costs_nothing_is_not_recorded(sim: SimulatorHandle, memory: Memory
     assert memory.calls == []
 
 
-def test_without_a_recorder_it_is_the_sdk(sim: SimulatorHandle) -> None:
+@pytest.fixture
+def no_recorder() -> Iterator[None]:
+    """Clients have none that they were not given; afterwards they have the one of before."""
+    before = default_recorder()
+    groq_client.configure(None)
+    yield
+    groq_client.configure(before)
+
+
+def test_without_a_recorder_it_is_the_sdk(sim: SimulatorHandle, no_recorder: None) -> None:
     client = Groq(api_key="gsk_test", base_url=sim.base_url)
     assert client.chat.completions.create(messages=MESSAGES, model=MODEL).choices
 
 
-def test_a_configured_recorder_serves_every_client(sim: SimulatorHandle, memory: Memory) -> None:
+def test_a_configured_recorder_serves_every_client(sim: SimulatorHandle, memory: Memory, no_recorder: None) -> None:
     groq_client.configure(memory)
-    try:
-        Groq(api_key="gsk_test", base_url=sim.base_url).chat.completions.create(messages=MESSAGES, model=MODEL)
-    finally:
-        groq_client.configure(None)
+    Groq(api_key="gsk_test", base_url=sim.base_url).chat.completions.create(messages=MESSAGES, model=MODEL)
     assert memory.only.status == "success"
 
 
