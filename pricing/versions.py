@@ -1,6 +1,7 @@
 """Adding versions to the price table: one writer at a time, and each version with its audit record."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
@@ -8,6 +9,7 @@ from django.db.models import QuerySet
 
 from accounts.audit import differences, record
 from accounts.models import Organization, User
+from pricing.fields import plain
 from pricing.models import Price
 
 LOCK_SQL = "LOCK TABLE pricing_price IN SHARE ROW EXCLUSIVE MODE"
@@ -48,4 +50,5 @@ def news_of(version: Price) -> str:
 
 
 def _audited(version: Price) -> dict[str, Any]:
-    return {name: getattr(version, name) for name in AUDITED}
+    values = {name: getattr(version, name) for name in AUDITED}
+    return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}

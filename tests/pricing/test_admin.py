@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Organization, User
+from accounts.models import AuditRecord, Organization, User
 from pricing.models import Price
 from tests.cast import signed_in
 from tests.pricing.prices import MODEL, make_price
@@ -109,3 +109,17 @@ def test_the_history_can_be_searched_and_filtered(root: Client, acme: Organizati
 def test_admins_of_an_organization_do_not_edit_prices(admin: User) -> None:
     assert add(signed_in(admin)).status_code == 404
     assert not Price.objects.exists()
+
+
+def test_an_added_version_is_in_the_audit_trail(root: Client, super_admin: User, acme: Organization) -> None:
+    make_price(organization=acme)
+    assert add(root, organization=acme.pk, output_usd_per_1k_tokens="2").status_code == 302
+    record = AuditRecord.objects.get()
+    assert (record.action, record.actor, record.organization) == ("price.add", super_admin, acme)
+    assert record.changes["input_usd_per_1k_tokens"] == ["1", "0.0002"]
+    assert "output_usd_per_1k_tokens" not in record.changes
+
+
+def test_a_refused_version_leaves_no_record(root: Client) -> None:
+    add(root, input_usd_per_1k_tokens="-1")
+    assert not AuditRecord.objects.exists()

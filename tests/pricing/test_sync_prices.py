@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts.models import Organization, User
+from accounts.models import AuditRecord, Organization, User
 from pricing import sync
 from pricing.known_prices import BEGINNING, KnownPrice, known_prices
 from pricing.models import Price
@@ -194,3 +194,14 @@ def test_all_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PricesChangedError):
         sync.apply(steps, timezone.now())
     assert not Price.objects.exists()
+
+
+def test_what_it_adds_is_in_the_audit_trail(monkeypatch: pytest.MonkeyPatch) -> None:
+    know(monkeypatch, known("0.1"))
+    run(yes=True)
+    know(monkeypatch, known("0.2"))
+    run(yes=True)
+    later, first = AuditRecord.objects.all()
+    assert (later.action, later.actor, later.organization) == ("price.add", None, None)
+    assert first.changes["input_usd_per_1k_tokens"] == [None, "0.1"]
+    assert later.changes["input_usd_per_1k_tokens"] == ["0.1", "0.2"]
