@@ -57,6 +57,11 @@ def duration(milliseconds: float | None) -> str:
     return f"{minutes:,} m {rest} s"
 
 
+def per_second(rate: float | None) -> str:
+    """412, 12.3, 1.23: three digits that count."""
+    return NOTHING if rate is None else _three_digits(Decimal(rate))
+
+
 def percent(share: float | None) -> str:
     """0.0312 is 3.1%; what is too small to show says so."""
     if share is None:

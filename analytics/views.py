@@ -27,7 +27,7 @@ from analytics.pages.models import MODELS
 from analytics.pages.overview import OVERVIEW, slow_results
 from analytics.pages.requests import REQUESTS
 from analytics.pages.sessions import SESSIONS
-from analytics.reports import Report, snapshot
+from analytics.reports import PAGE_GROUPS, Report, snapshot
 from analytics.streaming import InAThread, InAThreadOfALoop
 from analytics.unpriced import unpriced
 
@@ -139,7 +139,7 @@ def _version(viewer: Viewer, asked: Filters) -> str:
 
 
 def _context(page: Page, viewer: Viewer, asked: Filters, part: str) -> dict[str, Any]:
-    report = Report(viewer, asked.selection)
+    report = Report(viewer, asked.selection, (*PAGE_GROUPS, *page.groups))
     context = {"page": page, "viewer": viewer, "filters": asked, **page.results(report, asked)}
     context["unpriced"] = unpriced(report, asked)
     if part != "results":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics.filters import Filters
-from analytics.reports import Report
+from analytics.reports import Group, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +23,8 @@ class Page:
     """Names in the query string that it alone understands."""
     style: str = ""
     """A style sheet of its own, under ``static/``."""
+    script: str = ""
+    """A script of its own, likewise."""
+    groups: tuple[Group, ...] = ()
+    """Questions of its own, next to those that every page asks: answered in the same pass where no cube can tell."""
     has_charts: bool = False

@@ -15,8 +15,8 @@ Group = tuple[str, ...]
 Key = tuple[Any, ...]
 Sums = dict[str, Any]
 
-SUMS = {"errors": "count(*) FILTER (WHERE status = 'error')", **MEASURES}
-"""What the writer adds to a rollup, and the errors, which are rows of their own there."""
+SUMS = {"errors": "count(*) FILTER (WHERE status = 'error')", "last_day": "max(day)", **MEASURES}
+"""What the writer adds to a rollup, and what follows from its key there."""
 
 # A grouping set says NULL for "not grouped by", so that "no project" has to be something else.
 _DIMENSIONS = {

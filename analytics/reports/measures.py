@@ -35,4 +35,5 @@ ROLLUP_MEASURES: dict[str, Aggregate] = {
     "sum_latency_ms_max": Max("latency_ms_max"),
     "sum_ttft_ms_sum": Sum("ttft_ms_sum"),
     "sum_ttft_count": Sum("ttft_count"),
+    "sum_last_day": Max("day"),
 }

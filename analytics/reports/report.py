@@ -23,7 +23,7 @@ from analytics.reports.measures import COST_SUMS, PREFIX, ROLLUP_MEASURES
 from analytics.reports.names import labels
 from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
 from analytics.reports.scope import selected, visible
-from analytics.reports.sums import Choice, Point, Row, Summary, Totals
+from analytics.reports.sums import Choice, DatedTotals, Point, Row, Summary, Totals
 from analytics.selection import Dimension, Grain, Selection
 
 EXACT_PERCENTILES_UP_TO = 1_000
@@ -42,7 +42,7 @@ FEW_EVENTS = 50_000
 """So many events are read quickly, whatever is asked of them."""
 
 
-S = TypeVar("S", Summary, Totals, Bucket)
+S = TypeVar("S", Summary, Totals, DatedTotals, Bucket)
 M = TypeVar("M", Totals, Histogram)
 
 
@@ -85,6 +85,10 @@ class Report:
     def breakdown(self, dimension: Dimension) -> Sequence[Row]:
         """A row for each value, most requests first."""
         return self._rows(dimension, within_choice=True)
+
+    def totals_by(self, *names: str) -> dict[Key, DatedTotals]:
+        """The totals of each combination of dimensions that occurs."""
+        return dict(self._grouped(self.selection, names, DatedTotals))
 
     def top_model(self) -> Row | None:
         """The model with the most requests."""
@@ -202,8 +206,10 @@ def _by_moment(found: Mapping[Key, M]) -> dict[tuple[date, int | None], M]:
     return {(key[0], key[1] if len(key) > 1 else None): value for key, value in found.items()}
 
 
-def _exact(name: str, value: Any) -> int | Decimal:
+def _exact(name: str, value: Any) -> int | Decimal | date:
     """PostgreSQL's sum of integers is a decimal number."""
+    if isinstance(value, date):
+        return value
     return Decimal(value) if name in DECIMAL_SUMS else int(value)
 
 

@@ -52,6 +52,13 @@ class Totals(Summary):
 
 
 @dataclass(frozen=True, slots=True)
+class DatedTotals(Totals):
+    """With the last local day on which there was anything; None where there was nothing."""
+
+    last_day: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """One day, or one hour of a local day, of a series."""
 

@@ -12,6 +12,7 @@ register.filter("compact", figures.compact)
 register.filter("money", figures.money)
 register.filter("exact_money", figures.exact_money)
 register.filter("duration", figures.duration)
+register.filter("per_second", figures.per_second)
 register.filter("percent", figures.percent)
 register.filter("day", figures.day)
 

@@ -1,0 +1,48 @@
+"""What each model did, how fast it was, and when it was last used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from analytics.models import Status
+from analytics.reports.event_sums import Group
+from analytics.reports.percentiles import Percentiles
+from analytics.reports.report import LATENCY, Report
+from analytics.reports.sums import Totals
+
+MODEL_GROUPS: tuple[Group, ...] = (("model",), ("model", "status"), ("model", LATENCY))
+"""The questions that ``models_used`` asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """One model under the filters of a report. ``answered`` are the sums of its successful messages alone."""
+
+    model: str
+    totals: Totals
+    answered: Totals
+    last_day: date
+    latency: Percentiles
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Output tokens of answered messages for each second that these took, from the call to the last byte.
+
+        The wait for the first token is in it: only streams tell how long that was, and a rate that counts some waits
+        and others not would compare nothing. Failed messages are not in it. None where no token came out.
+        """
+        if not self.answered.output_tokens or not self.answered.latency_ms_sum:
+            return None
+        return 1_000 * self.answered.output_tokens / self.answered.latency_ms_sum
+
+
+def models_used(report: Report) -> Sequence[ModelUsage]:
+    """Every model with usage, most requests first."""
+    answered, latency = report.totals_by("model", "status"), report.latency_percentiles_by("model")
+    nothing = Totals()
+    found = [
+        ModelUsage(model, totals, answered.get((model, Status.SUCCESS), nothing), totals.last_day, latency[(model,)])
+        for (model,), totals in report.totals_by("model").items()
+        if totals.last_day is not None  # there is no row of nothing
+    ]
+    return sorted(found, key=lambda usage: (-usage.totals.requests, usage.model))
