@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import NoReturn
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
@@ -15,6 +16,10 @@ from django.db.models.functions import Now
 from accounts.models import Organization, Project
 from pricing.fields import NanoDollarField
 from pricing.models import Price
+
+CLASSES = 20
+SMALLEST = {"requests": 10, "total_tokens": 10_000, "cost_usd": 10_000_000}
+"""Where the classes of sessions by size begin; cost is in nano-dollars."""
 
 
 def name_field(max_length: int = 200) -> "models.CharField[str, str]":
@@ -182,3 +187,76 @@ class Rollup(models.Model):
 
     def __str__(self) -> str:
         return f"cube {self.cube}, organization {self.organization_id}, {self.day}"
+
+
+def class_bounds(measure: str) -> list[int]:
+    """Class 0 is below the first bound, and each bound is twice the one before."""
+    return [SMALLEST[measure] * 2**n for n in range(CLASSES)]
+
+
+def size_class(measure: str) -> "models.GeneratedField":
+    bounds = f"{{{','.join(map(str, class_bounds(measure)))}}}"
+    template = "width_bucket(%(expressions)s, '%(bounds)s'::bigint[])"
+    return models.GeneratedField(
+        expression=models.Func(measure, template=template, bounds=bounds),
+        output_field=models.SmallIntegerField(),
+        db_persist=True,
+    )
+
+
+class Session(models.Model):
+    """A conversation of one person, with the sums of all its events, whenever they happened. ``user_id`` is 0 where
+    calls name nobody. Two people who use the same session id have a session each.
+
+    ``first_at`` is the start of the first call and ``last_at`` the end of the last; the days are the local ones of
+    the first and the last start. ``last_utc_day`` and the classes say roughly how recent and how large a session is:
+    they seldom change, so that they can be indexed and most updates still touch no index. What comes first by its class
+    comes first by the value itself, which is all there is to sort within a class.
+    """
+
+    pk = models.CompositePrimaryKey("organization_id", "user_id", "session_id")
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
+    user_id = models.BigIntegerField(default=0)
+
+    requests = models.BigIntegerField()
+    errors = models.BigIntegerField()
+    unpriced = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    total_tokens = models.BigIntegerField()
+    cost_usd = NanoDollarField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    first_day = models.DateField()
+    last_day = models.DateField()
+
+    last_utc_day = models.GeneratedField(
+        expression=models.Func("last_at", template="(%(expressions)s AT TIME ZONE 'UTC')::date"),
+        output_field=models.DateField(),
+        db_persist=True,
+    )
+    requests_class = size_class("requests")
+    tokens_class = size_class("total_tokens")
+    cost_class = size_class("cost_usd")
+
+    # Last, so that the columns of fixed width are found quickly where many rows are read.
+    session_id = name_field()
+    model_names = ArrayField(name_field())
+
+    class Meta:
+        indexes = (
+            # Serves the list of one organization, the newest first, and any list of a few days of it.
+            models.Index(fields=("organization", "last_utc_day", "first_day"), name="session_org_day"),
+            # Serves the same for those who see all organizations.
+            models.Index(fields=("last_utc_day", "first_day"), name="session_day"),
+            # Serve the lists from the largest down.
+            models.Index(fields=("requests_class",), name="session_requests"),
+            models.Index(fields=("tokens_class",), name="session_tokens"),
+            models.Index(fields=("cost_class",), name="session_cost"),
+        )
+
+    def __str__(self) -> str:
+        return self.session_id

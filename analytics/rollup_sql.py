@@ -37,7 +37,6 @@ def add_to_rollups(events: str) -> str:
     """SQL that sums up ``events`` (a FROM item with the event table's columns) and adds the sums to the rollups.
 
     Rows are written in the order of their key, so that concurrent writers meet in the same order and cannot deadlock.
-    Kept short: a statement of more than 4,096 characters is parsed by psycopg on every call, at the cost of running it.
     """
     return f"""
 INSERT INTO analytics_rollup AS old ({", ".join((*KEY, *MEASURES))})

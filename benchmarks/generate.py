@@ -1,7 +1,8 @@
 """Synthetic events, made inside PostgreSQL: 90 days, 50 organizations (Zipf, the largest has 22 %), up to 200 people
-and 20 projects each, 12 models, 30 experts, 60 templates, working hours, 3 % errors.
+and 20 projects each, 12 models, 30 experts, 60 templates, working hours, 3 % errors. A conversation is one person's,
+has five messages on average (geometric), a minute or so between them, and one model for nine of ten.
 
-The events come from one INSERT a day, and their sums from the statement that the writer uses.
+The events come from one INSERT a day, and their sums from the statements that the writer uses.
 """
 
 import math
@@ -12,6 +13,7 @@ from django.db import connection
 
 from accounts.models import Organization, Project, User
 from analytics.rollup_sql import add_to_rollups
+from analytics.session_sql import add_to_sessions
 from pricing.models import Price
 
 DAYS = 90
@@ -55,7 +57,7 @@ def people_and_prices() -> None:
 def events(total: int, last_day: date) -> None:
     """Replace the ledger by ``total`` events that end on ``last_day``."""
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE analytics_usageevent, analytics_rollup")
+        cursor.execute("TRUNCATE analytics_usageevent, analytics_session, analytics_rollup")
         cursor.execute("SET statement_timeout = 0")
         cursor.execute("SET synchronous_commit = off")
         cursor.execute("SET work_mem = '256MB'")
@@ -69,10 +71,12 @@ def events(total: int, last_day: date) -> None:
             cursor.execute("SELECT coalesce(max(id), 0) FROM analytics_usageevent")
             (newest_id,) = cursor.fetchone()
             cursor.execute(INSERT_DAY, {"day": day, "events": upto - made, "first": made})
-            cursor.execute(add_to_rollups(NEW_EVENTS), {"newest_id": newest_id})
+            for add in (add_to_sessions, add_to_rollups):
+                cursor.execute(add(NEW_EVENTS), {"newest_id": newest_id})
             made = upto
         cursor.execute("RESET ALL")
         cursor.execute("VACUUM ANALYZE analytics_usageevent")
+        cursor.execute("VACUUM ANALYZE analytics_session")
         cursor.execute("VACUUM ANALYZE analytics_rollup")
         cursor.execute("CHECKPOINT")
 
@@ -124,28 +128,39 @@ INSERT INTO analytics_usageevent (
     audio_seconds, characters, tokens_estimated, latency_ms, ttft_ms, queue_ms, prompt_ms, completion_ms,
     cost_usd, price_id, service_tier, limit_requests, remaining_requests, limit_tokens, remaining_tokens, metadata)
 SELECT org.id, request_id, at, (at AT TIME ZONE org.zone)::date, extract(hour FROM at AT TIME ZONE org.zone),
-       'groq', model, model, 'chat', feature, project.id, person.id, expert, template, 'session-' || session,
+       'groq', model, model, 'chat', feature, project.id, person.id, expert, template, session,
        'req_' || request_id, CASE WHEN failed THEN 'error' ELSE 'success' END,
        CASE WHEN failed THEN 'rate_limit_exceeded' ELSE '' END, CASE WHEN failed THEN 'Rate limit reached' ELSE '' END,
-       CASE WHEN failed THEN 429 ELSE 200 END, 1, session %% 2 = 0, input, output, input + output, input / 4, 0,
+       CASE WHEN failed THEN 429 ELSE 200 END, 1, number %% 2 = 0, input, output, input + output, input / 4, 0,
        0, 0, false, latency, CASE WHEN failed THEN NULL ELSE latency / 5 END, 1.5, latency / 6, latency / 2,
        CASE WHEN model = 'gemma2-9b-it' THEN NULL ELSE input * 150 + output * 600 END,
        1, 'on_demand', 14400, 14370, 250000, 249000, '{}'
 FROM (
-    SELECT (%(first)s + g) AS number,
-           lpad(to_hex(%(first)s + g), 32, '0') AS request_id,
-           %(day)s::date::timestamp AT TIME ZONE 'UTC'
-               + make_interval(hours => width_bucket(random(), current_setting('bench.hours')::float8[]),
-                               secs => random() * 3600) AS at,
-           width_bucket(random(), current_setting('bench.orgs')::float8[]) AS org_n,
-           power(random(), 1.6) AS user_r, power(random(), 1.5) AS project_r,
-           (current_setting('bench.models')::text[])[1 + floor(12 * power(random(), 1.8))::int] AS model,
-           (ARRAY['chat', 'rag', 'tools', 'playground'])[1 + floor(random() * 4)::int] AS feature,
-           'expert-' || floor(random() * 30) AS expert, 'template-' || floor(random() * 60) AS template,
-           floor(random() * 1e6)::int AS session, random() < 0.03 AS failed,
+    SELECT (%(first)s + row) AS number, lpad(to_hex(%(first)s + row), 32, '0') AS request_id,
+           org_n, user_r, project_r, feature, expert, template, session,
+           start + make_interval(secs => 120 * (message - 1) * random()) AS at,
+           CASE WHEN random() < 0.1 THEN (current_setting('bench.models')::text[])[1 + floor(12 * random())::int]
+                ELSE usual_model END AS model,
+           random() < 0.03 AS failed,
            floor(50 + 4000 * power(random(), 3))::int AS input, floor(10 + 900 * power(random(), 2))::int AS output,
            floor(exp(5.0 + 2.8 * random()))::int AS latency
-    FROM generate_series(1, %(events)s) AS g
+    FROM (
+        SELECT *, row_number() OVER () AS row
+        FROM (
+            SELECT %(day)s::date || '-' || g AS session, floor(ln(1 - random()) / ln(0.8))::int AS answers,
+                   %(day)s::date::timestamp AT TIME ZONE 'UTC'
+                       + make_interval(hours => width_bucket(random(), current_setting('bench.hours')::float8[]),
+                                       secs => random() * 3600) AS start,
+                   width_bucket(random(), current_setting('bench.orgs')::float8[]) AS org_n,
+                   power(random(), 1.6) AS user_r, power(random(), 1.5) AS project_r,
+                   (current_setting('bench.models')::text[])[1 + floor(12 * power(random(), 1.8))::int] AS usual_model,
+                   (ARRAY['chat', 'rag', 'tools', 'playground'])[1 + floor(random() * 4)::int] AS feature,
+                   'expert-' || floor(random() * 30) AS expert, 'template-' || floor(random() * 60) AS template
+            FROM generate_series(1, 100 + %(events)s / 4) AS g
+        ) AS talk
+        CROSS JOIN LATERAL generate_series(1, 1 + answers) AS message
+        LIMIT %(events)s
+    ) AS messages
 ) AS made
 JOIN pick_org AS org ON org.n = org_n
 JOIN pick_user AS person ON person.org = org.id AND person.n = floor(org.users * user_r)::int

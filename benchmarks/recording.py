@@ -3,9 +3,11 @@ same rows into the same table with its indexes."""
 
 import random
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
+from psycopg import RawCursor
 
 from analytics.ledger_pool import ledger_connection
 from analytics.recording import INSERT_EVENT, _as_text, _rows, record
@@ -18,17 +20,23 @@ BATCH = 20_000
 BULK_EVENTS = 100_000
 A_DAY = 111_000
 """Events of a day, as in the large ledger: how often a batch meets the same sums again depends on it."""
+MESSAGES = 5
+"""Of a conversation."""
 
 
 def calls(count: int, seed: int = 1) -> list[Call]:
     """Calls in the order of their time, as an import brings them."""
     dice = random.Random(seed)
     start = datetime.now(UTC) - timedelta(days=30)
-    return [_call(dice, start + timedelta(days=n / A_DAY)) for n in range(count)]
+    said: Counter[tuple[str, str]] = Counter()
+    return [_call(dice, start + timedelta(days=n / A_DAY), said) for n in range(count)]
 
 
-def _call(dice: random.Random, at: datetime) -> Call:
-    organization = min(49, int(dice.paretovariate(0.7)) - 1)
+def _call(dice: random.Random, at: datetime, said: Counter[tuple[str, str]]) -> Call:
+    """Somebody's next message; ``said`` counts those before."""
+    organization = f"org-{min(49, int(dice.paretovariate(0.7)) - 1):02}"
+    user = f"u{int(200 * dice.random() ** 1.6)}"
+    said[organization, user] += 1
     model = dice.choice(MODELS)
     tokens, answer = dice.randrange(50, 4000), dice.randrange(10, 900)
     return Call(
@@ -38,13 +46,13 @@ def _call(dice: random.Random, at: datetime) -> Call:
         model=model,
         started_at=at,
         attribution=Attribution(
-            organization=f"org-{organization:02}",
+            organization=organization,
             project=f"p{dice.randrange(20)}",
-            user=f"u{int(200 * dice.random() ** 1.6)}",
+            user=user,
             expert_id=f"expert-{dice.randrange(30)}",
             template_id=f"template-{dice.randrange(60)}",
             feature="chat",
-            session_id=f"session-{dice.randrange(10_000)}",
+            session_id=f"session-{said[organization, user] // MESSAGES}",
         ),
         provider_request_id=f"req_{new_request_id()}",
         http_status=200,
@@ -59,12 +67,12 @@ def _call(dice: random.Random, at: datetime) -> Call:
 
 def bare_insert_ms(repeat: int = 400) -> list[float]:
     """BEGIN, one prepared INSERT of an event's row, COMMIT: the unit that inline recording is measured in. Sorted."""
-    with ledger_connection() as link:
+    with ledger_connection() as link, RawCursor(link) as cursor:
         row = _as_text(next(iter(_rows(link, calls(1)).values())))
 
         def insert() -> None:
             with link.transaction():
-                link.execute(INSERT_EVENT, (row[0], new_request_id(), *row[2:]), prepare=True)
+                cursor.execute(INSERT_EVENT, (row[0], new_request_id(), *row[2:]), prepare=True)
 
         insert()
         return milliseconds(insert, repeat)
@@ -103,7 +111,7 @@ def _copied_out() -> list[bytes]:
 
 def empty() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE analytics_usageevent, analytics_rollup")
+        cursor.execute("TRUNCATE analytics_usageevent, analytics_session, analytics_rollup")
 
 
 def run() -> None:

@@ -5,7 +5,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import Organization
-from analytics.models import Rollup
+from analytics.models import Rollup, Session
 from analytics.recording import record
 from tests.analytics.calls import call
 
@@ -19,9 +19,13 @@ def latency_by_model() -> list[dict[str, object]]:
     return list(Rollup.objects.filter(cube=10).order_by("day", "model", "status", "latency_bucket").values())
 
 
+def newest() -> str:
+    leaves = MigrationExecutor(connection).loader.graph.leaf_nodes()
+    return max(name for app, name in leaves if app == "analytics")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_latency_by_model_is_made_of_events_that_are_there(acme: Organization) -> None:
-    newest = max(name for app, name in MigrationExecutor(connection).loader.graph.leaf_nodes() if app == "analytics")
     record([call(organization="acme", model=f"m{n % 3}", latency_ms=10 * 2**n) for n in range(12)])
     written = latency_by_model()
     try:
@@ -30,4 +34,22 @@ def test_latency_by_model_is_made_of_events_that_are_there(acme: Organization) -
         assert latency_by_model() == written
         assert len(written) == 12
     finally:
-        migrate(newest)
+        migrate(newest())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sessions_are_made_of_events_that_are_there(acme: Organization, globex: Organization) -> None:
+    """Those of somebody and of nobody in two organizations; calls without a session are in none."""
+    record(
+        call(f"m{n % 3}", organization=("acme", "globex")[n % 2], user=("", "ann")[n % 3 % 2], session_id=session)
+        for n in range(12)
+        for session in ("", "one", "two")
+    )
+    written = list(Session.objects.order_by("pk").values())
+    try:
+        migrate("0003_fill_latency_by_model")
+        migrate("0005_fill_sessions")
+        assert list(Session.objects.order_by("pk").values()) == written
+        assert len(written) == 8
+    finally:
+        migrate(newest())

@@ -1,0 +1,47 @@
+"""The statement that adds events to the sessions they belong to."""
+
+from analytics.rollup_sql import MEASURES as ROLLUP_MEASURES
+
+KEY = ("organization_id", "user_id", "session_id")
+
+_SAME_AS_ROLLUPS = (
+    "requests", "unpriced", "input_tokens", "output_tokens", "cached_tokens", "total_tokens", "cost_usd",
+)  # fmt: skip
+
+# Column of a session: how it is computed from events.
+MEASURES = {name: ROLLUP_MEASURES[name] for name in _SAME_AS_ROLLUPS} | {
+    "errors": "count(*) FILTER (WHERE status = 'error')",
+    "first_at": "min(timestamp)",
+    "last_at": "max(timestamp + latency_ms * interval '1 ms')",
+    "first_day": "min(day)",
+    "last_day": "max(day)",
+    "model_names": "array_agg(DISTINCT model)",
+}
+
+# How two rows of one session become one, where that is not addition.
+_MERGE = {
+    "first_at": "least(old.first_at, excluded.first_at)",
+    "last_at": "greatest(old.last_at, excluded.last_at)",
+    "first_day": "least(old.first_day, excluded.first_day)",
+    "last_day": "greatest(old.last_day, excluded.last_day)",
+    "model_names": "CASE WHEN old.model_names @> excluded.model_names THEN old.model_names ELSE"
+    " ARRAY(SELECT DISTINCT unnest(old.model_names || excluded.model_names) ORDER BY 1) END",
+}
+
+
+def add_to_sessions(events: str) -> str:
+    """SQL that adds ``events`` (a FROM item with the event table's columns) to their sessions, in the order of the
+    key, so that concurrent writers cannot deadlock. Calls that name no session are in none."""
+    return f"""
+INSERT INTO analytics_session AS old ({", ".join((*KEY, *MEASURES))})
+SELECT organization_id, coalesce(user_id, 0), session_id, {", ".join(MEASURES.values())}
+FROM {events}
+WHERE session_id <> ''
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3
+ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(f"{name} = {_merged(name)}" for name in MEASURES)}
+"""  # noqa: S608 - made of this module's own words
+
+
+def _merged(name: str) -> str:
+    return _MERGE.get(name, f"old.{name} + excluded.{name}")
