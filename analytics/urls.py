@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.overview, name="analytics"),
     path("charts/", views.charts, name="analytics-charts"),
     path("requests/", views.requests, name="requests"),
+    path("requests/<int:organization_id>-<int:pk>/", views.request_detail, name="request-detail"),
     path("sessions/", views.sessions, name="sessions"),
     path("models/", views.models, name="models"),
     path("export.csv", views.export, name="export-csv"),

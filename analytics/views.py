@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.decorators import with_viewer
 from accounts.viewer import Viewer
-from analytics import filters, menus, reports
+from analytics import detail, filters, menus, reports
 from analytics.export import export_csv
 from analytics.filters import FACETS, Filters
 from analytics.pages import Page
@@ -27,7 +27,7 @@ from analytics.pages.models import MODELS
 from analytics.pages.overview import OVERVIEW, slow_results
 from analytics.pages.requests import REQUESTS
 from analytics.pages.sessions import SESSIONS
-from analytics.reports import PAGE_GROUPS, Report, snapshot
+from analytics.reports import PAGE_GROUPS, Report, event_of, snapshot
 from analytics.streaming import InAThread, InAThreadOfALoop
 from analytics.unpriced import unpriced
 
@@ -79,6 +79,26 @@ def charts(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     except DatabaseError:
         logger.exception("The charts could not be loaded.")
         return render(request, "analytics/overview/_slow_failure.html", {"retry": request.get_full_path()}, status=503)
+
+
+@require_safe
+@never_cache
+@with_viewer
+def request_detail(request: HttpRequest, viewer: Viewer, organization_id: int, pk: int) -> HttpResponse:
+    """Everything about one event: as a page, or only its content for the drawer beside the list."""
+    template = "detail" if _part(request) == WHOLE else "_detail"
+    try:
+        with snapshot():
+            event = event_of(viewer, organization_id, pk)
+            if event is None:
+                raise Http404
+            context = {"viewer": viewer, **detail.context(viewer, event)}
+            response = render(request, f"analytics/requests/{template}.html", context)
+    except DatabaseError:
+        logger.exception("A request could not be loaded.")
+        return _failed(request, WHOLE)
+    patch_vary_headers(response, ["HX-Request-Type"])
+    return response
 
 
 @require_safe

@@ -1,0 +1,89 @@
+"""Which days hold the events that a page of the log shows: the rollups know without a pass over the events."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.db.models import Q, Sum
+
+from accounts.viewer import Viewer
+from analytics.cubes import smallest_with
+from analytics.models import Rollup
+from analytics.reports.scope import selected, visible
+from analytics.selection import Selection
+
+DAY = timedelta(days=1)
+AHEAD, BEHIND = timedelta(hours=14), timedelta(hours=12)
+"""How far local time is ahead of UTC at most, and behind it: a day begins so much earlier than in UTC, and ends so much
+later."""
+SLACK = 2 * DAY
+"""An event that is nearer in time than some of a day in one zone is at most so far from that day in another."""
+WINDOWS = (7, 60)
+"""So many days are asked about before all are."""
+
+Counts = Mapping[tuple[int, date], int]
+"""How many of the wanted events each organization has on each day; where it has none is left out."""
+
+
+def counts_that_fill(
+    wanted: int, measure: str, viewer: Viewer, selection: Selection, start: datetime | None, *, older: bool
+) -> Counts | None:
+    """Where the first ``wanted`` events of a selection are, from a moment (or its end) on into one direction: all of
+    them, and not many others. None where no cube can tell.
+
+    ``measure`` is the sum of a rollup that counts the events that are wanted.
+    """
+    scope = {"user_id"} if viewer.user_ids is not None else set()
+    cube = smallest_with(frozenset({*selection.chosen} | scope))
+    if cube is None:
+        return None
+    rollups = Rollup.objects.filter(Q(cube=cube.number) & visible(viewer) & selected(selection, Rollup))
+    counts: Counts = {}
+    for first, last in _windows(*reachable(selection, start, older=older), older=older):
+        grouped = rollups.filter(day__range=(first, last)).order_by().values("organization_id", "day")
+        sums = grouped.annotate(sum=Sum(measure)).filter(sum__gt=0)
+        counts = {(row["organization_id"], row["day"]): int(row["sum"]) for row in sums}
+        enough = _enough(wanted, counts, start, older=older)
+        if enough is not None and first <= enough <= last:
+            return {key: n for key, n in counts.items() if (key[1] >= enough if older else key[1] <= enough)}
+    return counts
+
+
+def reachable(selection: Selection, start: datetime | None, *, older: bool) -> tuple[date, date]:
+    """The first and last day of a selection that have events on this side of a moment somewhere; in the wrong order if
+    none has."""
+    first, last = selection.first_day, selection.last_day
+    if start is None:
+        return first, last
+    start = start.astimezone(UTC)
+    return (first, min(last, (start + AHEAD).date())) if older else (max(first, (start - BEHIND).date()), last)
+
+
+def _windows(first: date, last: date, *, older: bool) -> Iterator[tuple[date, date]]:
+    """Longer and longer stretches of days, from where one starts to look; the last one is all."""
+    for days in WINDOWS:
+        span = timedelta(days=days)
+        if last - first > span:
+            yield (last - span, last) if older else (first, first + span)
+    yield first, last
+
+
+def _enough(wanted: int, counts: Counts, start: datetime | None, *, older: bool) -> date | None:
+    """The day that one has to look up to; None if there is not enough in all of them."""
+    for day in sorted({day for _, day in counts}, reverse=older):
+        if start is None or _is_beyond(day, start, older=older):
+            wanted -= sum(n for (_, other), n in counts.items() if other == day)
+        if wanted <= 0:
+            return day - SLACK if older else day + SLACK
+    return None
+
+
+def _is_beyond(day: date, start: datetime, *, older: bool) -> bool:
+    """Whether all of a day is on this side of a moment, wherever it is."""
+    begins, ends = moments(day, day)
+    return ends <= start if older else begins >= start
+
+
+def moments(first: date, last: date) -> tuple[datetime, datetime]:
+    """When the first of these days begins anywhere, and the last one ends."""
+    midnight = time(tzinfo=UTC)
+    return datetime.combine(first, midnight) - AHEAD, datetime.combine(last + DAY, midnight) + BEHIND
