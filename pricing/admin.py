@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from accounts.models import User
 from pricing.forms import PriceVersionForm, next_version_of
 from pricing.models import Price
-from pricing.versions import add_versions
+from pricing.versions import add_versions, id_of
 
 
 @admin.register(Price)
@@ -16,6 +16,7 @@ class PriceAdmin(admin.ModelAdmin[Price]):
     """Versions can be read and added. "Add a new version from this one" fills the form from ``?from=<id>``."""
 
     form = PriceVersionForm
+    view_on_site = False
     list_display = ("model", "scope", "summary", "enabled", "effective_from", "author", "created_at")
     list_filter = ("enabled", "organization", "provider", "model")
     list_select_related = ("organization", "author")
@@ -32,8 +33,7 @@ class PriceAdmin(admin.ModelAdmin[Price]):
         return (*fields, "author", "created_at") if obj else (*fields, "newest_seen")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        source = request.GET.get("from", "")
-        version = Price.objects.filter(pk=source).first() if source.isdecimal() and len(source) < 19 else None
+        version = Price.objects.filter(pk=id_of(request.GET.get("from"))).first()
         return next_version_of(version) if version else {}
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:

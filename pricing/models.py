@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn, Self
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Organization
@@ -18,6 +20,7 @@ from pricing.fields import NanoDollarField
 MAX_PRICE = Decimal(1_000)
 """Dollars per unit; above it a price is a slip of the finger, and the cost of a large call could leave its column. Held
 by the model, and so by forms, and by the table."""
+DEFAULT_PROVIDER = "groq"
 EVERYBODY_FIRST = F("organization_id").asc(nulls_first=True)
 OUT_OF_RANGE = "A price is at least $0 and at most $1,000."
 
@@ -96,7 +99,7 @@ class PriceQuerySet(models.QuerySet["Price"]):
 class Price(models.Model):
     """What a model costs from a moment on. A unit without a price (None) cannot be charged: such usage is unpriced."""
 
-    provider = models.CharField(max_length=50, default="groq", db_collation="C")
+    provider = models.CharField(max_length=50, default=DEFAULT_PROVIDER, db_collation="C")
     model = models.CharField(max_length=200, db_collation="C")
     organization = models.ForeignKey(
         Organization, models.PROTECT, null=True, blank=True, related_name="prices", help_text="Empty: for everybody."
@@ -152,8 +155,19 @@ class Price(models.Model):
             raise TypeError("Prices are history and are never changed; add a new version instead.")
         super().save(*args, **kwargs)
 
+    def get_absolute_url(self) -> str:
+        """The history that it belongs to."""
+        scope = {"organization": self.organization_id} if self.organization_id else {}
+        provider = {"provider": self.provider} if self.provider != DEFAULT_PROVIDER else {}
+        return f"{reverse('pricing-history')}?{urlencode({'model': self.model, **scope, **provider})}"
+
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("Prices are history and are never deleted; add a disabled version instead.")
+
+    def successor(self, organization: Organization | None) -> "Price":
+        """A new version for the organization, or (None) for everybody, that charges the same."""
+        same = ("provider", "model", "audio_minimum_seconds", "enabled", *_RATES)
+        return Price(organization=organization, **{name: getattr(self, name) for name in same})
 
     @property
     def summary(self) -> str:

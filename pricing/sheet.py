@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from pricing.models import Price, rank
 from pricing.sheet_forms import Key, NewModelRow, PriceRow, SaveForm
-from pricing.versions import add_versions, entered_after, news_of
+from pricing.versions import add_versions, entered_after, id_of, news_of
 
 MOST_ROWS = 120
 """More are reached by a search. A row has six fields, and Django takes a thousand in one form."""
@@ -33,7 +33,7 @@ class PriceSheet:
         self.newest = Price.objects.aggregate(newest=Max("pk"))["newest"] or 0  # first, so never newer than the rows
         self._data = data
         shown = _in_force(organization)
-        self._seen, self._news, self._older = _whole_number(data.get("seen")) if data else 0, {}, {}
+        self._seen, self._news, self._older = id_of(data.get("seen")) if data else 0, {}, {}
         if data is not None:
             self._news = {_key(version): version for version in entered_after(self._seen, organization)}
             self._older = {_key(row.version): row for row in self._rows_of_older_versions(data, shown)}
@@ -133,8 +133,3 @@ def _scope(organization: Organization | None) -> Q:
 
 def _key(version: Price) -> Key:
     return version.provider, version.model
-
-
-def _whole_number(text: str | None) -> int:
-    """0, and so everything is news, for what is no id."""
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else 0

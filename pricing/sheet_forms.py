@@ -13,7 +13,6 @@ from pricing.changes import Change
 from pricing.models import Price
 
 LONGEST_PLAN = timedelta(days=3_660)
-COPIED = ("provider", "model", "audio_minimum_seconds", "enabled", *Price.RATES)
 
 Key = tuple[str, str]
 """Provider and model."""
@@ -32,10 +31,12 @@ class PriceRow(forms.ModelForm[Price]):
     def __init__(self, version: Price, organization: Organization | None, data: Any = None) -> None:
         """``organization`` is whose price the row becomes; the version may be everybody's."""
         self.version = version
-        copied = {name: getattr(version, name) for name in COPIED}
-        next_version = Price(organization=organization, **copied)
         super().__init__(
-            data, prefix=f"v{version.pk}", instance=next_version, empty_permitted=True, use_required_attribute=False
+            data,
+            prefix=f"v{version.pk}",
+            instance=version.successor(organization),
+            empty_permitted=True,
+            use_required_attribute=False,
         )
         _dress(self, version.model)
 

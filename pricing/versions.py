@@ -1,11 +1,13 @@
 """Adding versions to the price table: one writer at a time, and each version with its audit record."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from accounts.audit import differences, record
 from accounts.models import Organization, User
@@ -14,6 +16,8 @@ from pricing.models import Price
 
 LOCK_SQL = "LOCK TABLE pricing_price IN SHARE ROW EXCLUSIVE MODE"
 AUDITED = (*Price.RATES, "audio_minimum_seconds", "enabled", "effective_from", "source_note")
+
+WITHDRAWN = "In place of a scheduled price that was taken back."
 
 
 def lock_prices() -> None:
@@ -35,6 +39,24 @@ def add_versions(versions: Iterable[Price], *, by: User | None) -> None:
             record("price.add", str(version), by=by, organization=scope, changes=changes)
 
 
+def withdraw(scheduled: Price, *, by: User) -> bool:
+    """Take back a version that has not begun: one more with its start, which counts instead of it, charges what was
+    charged before, or nothing. False if it has begun meanwhile or does not count any more.
+    """
+    with transaction.atomic():
+        lock_prices()
+        if scheduled not in Price.objects.scheduled(timezone.now()):
+            return False
+        scope, start = scheduled.organization, scheduled.effective_from
+        until_then = start - timedelta(microseconds=1)
+        before = Price.objects.in_force(scheduled.provider, scheduled.model, scope, until_then)
+        instead = (before or scheduled).successor(scope)
+        instead.enabled = before is not None and before.enabled
+        instead.effective_from, instead.source_note = start, WITHDRAWN
+        add_versions([instead], by=by)
+    return True
+
+
 def entered_after(seen: int, organization: Organization | None) -> QuerySet[Price]:
     """The versions of one scope that were entered after the one with the id ``seen``, the oldest entry first."""
     versions = Price.objects.filter(pk__gt=seen, organization=organization)
@@ -47,6 +69,11 @@ def news_of(version: Price) -> str:
     return (
         f"Meanwhile {author} has added a version: {version.summary}, from {version.effective_from:%Y-%m-%d %H:%M} UTC."
     )
+
+
+def id_of(text: str | None) -> int:
+    """0, which nothing has, for what is no id."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
 def _audited(version: Price) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from accounts.decorators import with_viewer
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
 from pricing.history import entries
-from pricing.models import Price
+from pricing.models import DEFAULT_PROVIDER, Price
 from pricing.sheet import PriceSheet
-from pricing.versions import lock_prices
+from pricing.versions import id_of, lock_prices, withdraw
 
 HISTORY_PAGE = 25
 
@@ -50,13 +50,15 @@ def price_list(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @with_viewer
 def price_edit(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The table as inputs. Posting it (``step=review``) shows the summary, posting that (``step=save``) saves, and
-    ``step=edit`` goes back with all that was typed.
+    ``step=edit`` goes back with all that was typed. ``step=withdraw`` takes back a scheduled ``version``.
     """
     if not viewer.may_edit_pricing:
         raise PermissionDenied
     organization = _organization(request, viewer)
     wanted = request.GET.get("model") or request.GET.get("add") or ""
     step = request.POST.get("step")
+    if step == "withdraw":
+        return _withdrawn(request, get_object_or_404(Price, pk=id_of(request.POST.get("version"))))
     with transaction.atomic():
         if step == "save":
             lock_prices()
@@ -86,7 +88,7 @@ def price_history(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     if not viewer.sees_pricing:
         raise PermissionDenied
     organization = _organization(request, viewer)
-    provider, model = request.GET.get("provider", "groq"), request.GET.get("model", "")
+    provider, model = request.GET.get("provider", DEFAULT_PROVIDER), request.GET.get("model", "")
     if "\0" in provider + model:
         raise Http404
     versions = Price.objects.filter(provider=provider, model=model, organization=organization)
@@ -104,10 +106,18 @@ def _organization(request: HttpRequest, viewer: Viewer) -> Organization | None:
     value = request.GET.get("organization", "")
     if not value:
         return None
-    pk = int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else 0
+    pk = id_of(value)
     if viewer.organization_ids is not None and pk not in viewer.organization_ids:
         raise Http404
     return get_object_or_404(Organization, pk=pk)
+
+
+def _withdrawn(request: HttpRequest, version: Price) -> HttpResponse:
+    if withdraw(version, by=cast("User", request.user)):
+        messages.success(request, "The scheduled price is taken back.")
+    else:
+        messages.warning(request, "This price has begun or was replaced meanwhile. Nothing was changed.")
+    return redirect(version)
 
 
 def _saved(count: int) -> str:

@@ -1,7 +1,6 @@
 """How prices are written."""
 
 from decimal import Decimal
-from urllib.parse import urlencode
 
 from django import template
 from django.core.exceptions import ValidationError
@@ -9,7 +8,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from pricing.fields import DollarField, dollars
-from pricing.models import Price
 
 register = template.Library()
 
@@ -35,11 +33,3 @@ def per_million(value: object) -> str:
     except ValidationError:
         return ""
     return "" if amount is None else f"{dollars(amount * 1_000)} / 1M"
-
-
-@register.simple_tag
-def history_query(price: Price) -> str:
-    """Which history, as a query string. Model names contain slashes."""
-    query = {"model": price.model, "organization": price.organization_id or "", "provider": price.provider}
-    default = {"organization": "", "provider": "groq"}
-    return "?" + urlencode({name: value for name, value in query.items() if value != default.get(name)})

@@ -1,17 +1,20 @@
 """Edit Pricing: the table as inputs, the summary, and what is saved."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Organization, User
 from pricing import sheet
 from pricing.models import Price
+from pricing.versions import lock_prices
 from tests.cast import signed_in
 from tests.pricing.pages import EDIT, Editor, inputs
 from tests.pricing.prices import MODEL, START, make_price
@@ -354,6 +357,40 @@ def test_a_model_that_somebody_else_added_meanwhile_is_told(root: Client) -> Non
     assert inputs(page)[f"new-{INPUT}"] == "7"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_who_saves_at_the_same_moment_waits_and_is_told(super_admin: User) -> None:
+    price = make_price()
+    editor = Editor(signed_in(super_admin)).type(price, **{INPUT: "7"})
+    editor.review()
+
+    def save() -> str:
+        try:
+            return editor.save()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            lock_prices()
+            page = pool.submit(save)
+            wait_for_the_lock()
+            make_price(at=timezone.now(), input_usd_per_1k_tokens=Decimal(5))
+        assert "Meanwhile the price sync has added a version: $5000" in page.result(10)
+    assert Price.objects.count() == 2
+
+
+def wait_for_the_lock() -> None:
+    """Until somebody waits for the price table."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pricing_price'::regclass"
+    for _ in range(200):
+        with connection.cursor() as cursor:
+            cursor.execute(waiting)
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("Nobody waited.")
+
+
 # One organization
 
 
@@ -452,3 +489,47 @@ def test_the_table_costs_a_fixed_number_of_queries(root: Client, django_assert_n
     with django_assert_num_queries(10):
         html = root.get(EDIT).content.decode()
     assert len(inputs(html)) < 300
+
+
+# Taking back what is scheduled
+
+
+def take_back(client: Client, version: Price) -> str:
+    response = client.post(EDIT, {"step": "withdraw", "version": version.pk}, follow=True)
+    return str(response.content.decode())
+
+
+def test_a_scheduled_price_is_taken_back(root: Client, super_admin: User) -> None:
+    price, soon = make_price(), timezone.now() + timedelta(days=3)
+    mistake = make_price(at=soon, input_usd_per_1k_tokens=Decimal(500))
+    history = root.get(price.get_absolute_url()).content.decode()
+    assert history.count("Take back<") == 1
+    assert "The scheduled price is taken back." in take_back(root, mistake)
+    then = Price.objects.in_force("groq", MODEL, at=soon)
+    assert then is not None
+    assert (then.input_usd_per_1k_tokens, then.enabled, then.author) == (Decimal(1), True, super_admin)
+    assert AuditRecord.objects.get().changes["input_usd_per_1k_tokens"] == ["500", "1"]
+    assert "Nothing was changed" in take_back(root, mistake)  # it does not count any more
+    assert Price.objects.count() == 3
+
+
+def test_the_first_price_taken_back_leaves_none(root: Client, acme: Organization) -> None:
+    soon = timezone.now() + timedelta(days=3)
+    take_back(root, make_price(at=soon, organization=acme))
+    then = Price.objects.in_force("groq", MODEL, acme, soon)
+    assert then is not None
+    assert (then.enabled, then.organization) == (False, acme)
+
+
+def test_what_has_begun_is_not_taken_back(root: Client) -> None:
+    assert "Nothing was changed" in take_back(root, make_price())
+    assert root.post(EDIT, {"step": "withdraw", "version": "x"}).status_code == 404
+    assert Price.objects.count() == 1
+
+
+def test_only_super_admins_take_back(admin: User) -> None:
+    version = make_price(at=timezone.now() + timedelta(days=3), organization=admin.organization)
+    client = signed_in(admin)
+    assert client.post(EDIT, {"step": "withdraw", "version": version.pk}).status_code == 403
+    assert "Take back" not in client.get(version.get_absolute_url()).content.decode()
+    assert Price.objects.count() == 1
