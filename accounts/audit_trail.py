@@ -12,10 +12,11 @@ from accounts.decorators import administered, for_super_admins
 from accounts.forms import SearchForm
 from accounts.models import AuditRecord, Organization
 from accounts.paging import PAGE_SIZE
+from accounts.search import containing
 from accounts.viewer import Viewer
 
 WORDS = ("action", "subject", "actor__handle", "actor__username", "actor__first_name", "actor__last_name")
-"""The fields in which a search looks."""
+"""The fields in which a search looks: "invite member" finds member.invite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,11 @@ def whole_audit_trail(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 def _trail(request: HttpRequest, records: QuerySet[AuditRecord], organization: Organization | None) -> HttpResponse:
     form = SearchForm(request.GET)
-    found = _matching(records, form.cleaned_data["q"]) if form.is_valid() else records.none()
+    found = containing(records, form.cleaned_data["q"], WORDS) if form.is_valid() else records.none()
     stretch = _stretch(found, request.GET.get("before", ""))
     zone = organization.time_zone if organization else "UTC"
     context = {"organization": organization, "tab": "audit", "form": form, "stretch": stretch, "zone": zone}
     return render(request, "accounts/audit.html", context)
-
-
-def _matching(records: QuerySet[AuditRecord], text: str) -> QuerySet[AuditRecord]:
-    """Records with every word; "invite member" finds member.invite."""
-    for word in text.split():
-        records = records.filter(Q(*((f"{name}__icontains", word) for name in WORDS), _connector=Q.OR))
-    return records
 
 
 def _stretch(records: QuerySet[AuditRecord], before: str) -> Stretch:

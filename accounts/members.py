@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -19,6 +19,7 @@ from accounts.invitations import days_of_a_link, invite, mail_link, password_lin
 from accounts.models import OF_STANDING, SEEN_IN_CALLS, Organization, Role, Standing, User
 from accounts.paging import page_of
 from accounts.roles import may_change, set_active, set_role
+from accounts.search import containing
 from accounts.viewer import Viewer
 
 WORDS = ("handle", "username", "email", "first_name", "last_name")
@@ -50,9 +51,7 @@ def _list(request: HttpRequest, people: QuerySet[User], organization: Organizati
 
 def _matching(people: QuerySet[User], q: str, standing: str) -> QuerySet[User]:
     people = people.filter(OF_STANDING[Standing(standing)]) if standing else people.exclude(SEEN_IN_CALLS)
-    for word in q.split():
-        people = people.filter(Q(*((f"{name}__icontains", word) for name in WORDS), _connector=Q.OR))
-    return people
+    return containing(people, q, WORDS)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,7 +1,7 @@
 """Organizations: the list for Super Admins, a new one, and the settings of one."""
 
 from django.contrib import messages
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,6 +13,7 @@ from accounts.decorators import actor_of, administered, for_admins, for_super_ad
 from accounts.forms import OrganizationForm, SearchForm, SettingsForm
 from accounts.models import SEEN_IN_CALLS, Organization, Project, User
 from accounts.paging import page_of
+from accounts.search import containing
 from accounts.viewer import Viewer
 
 
@@ -21,9 +22,9 @@ from accounts.viewer import Viewer
 @for_super_admins
 def organizations(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     form = SearchForm(request.GET)
-    text = form.cleaned_data["q"] if form.is_valid() else ""
-    found = Organization.objects.filter(Q(name__icontains=text) | Q(slug__icontains=text))
-    rows = found.order_by("name", "pk").annotate(
+    everything = Organization.objects.order_by("name", "pk")
+    found = containing(everything, form.cleaned_data["q"], ("name", "slug")) if form.is_valid() else everything.none()
+    rows = found.annotate(
         members=_count_of(User.objects.exclude(SEEN_IN_CALLS)),
         seen_in_calls=_count_of(User.objects.filter(SEEN_IN_CALLS)),
         project_count=_count_of(Project.objects.order_by()),

@@ -1,7 +1,7 @@
 """The projects of an organization. Their slugs stay, since calls name them."""
 
 from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -12,6 +12,7 @@ from accounts.decorators import actor_of, administered
 from accounts.forms import ProjectForm, RenameForm, SearchForm
 from accounts.models import Organization, Project
 from accounts.paging import page_of
+from accounts.search import containing
 from accounts.viewer import Viewer
 
 
@@ -21,13 +22,9 @@ from accounts.viewer import Viewer
 def projects(request: HttpRequest, viewer: Viewer, organization: Organization) -> HttpResponse:
     form = SearchForm(request.GET)
     rows: QuerySet[Project] = organization.projects.order_by("name", "pk")
-    rows = rows.filter(_matches(form.cleaned_data["q"])) if form.is_valid() else rows.none()
+    rows = containing(rows, form.cleaned_data["q"], ("name", "slug")) if form.is_valid() else rows.none()
     context = {"organization": organization, "tab": "projects", "form": form, "page": page_of(request, rows)}
     return render(request, "accounts/projects.html", context)
-
-
-def _matches(text: str) -> Q:
-    return Q(name__icontains=text) | Q(slug__icontains=text)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -72,6 +72,14 @@ def _database() -> dict[str, Any]:
     }
 
 
+def _mail_security(port: int) -> str:
+    """How the mail server is spoken to: by default as is usual on its port."""
+    value = env.text("SMTP_SECURITY", {587: "starttls", 465: "tls"}.get(port, "none")).lower()
+    if value not in {"starttls", "tls", "none"}:
+        raise ImproperlyConfigured(f"SMTP_SECURITY must be starttls, tls or none, not {value!r}.")
+    return value
+
+
 DEBUG = env.flag("DEBUG")
 SECRET_KEY = _secret_key()
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
@@ -177,9 +185,9 @@ EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'
 EMAIL_PORT = env.number("SMTP_PORT", 587, minimum=1)
 EMAIL_HOST_USER = env.text("SMTP_USER")
 EMAIL_HOST_PASSWORD = env.text("SMTP_PASSWORD")
-EMAIL_USE_TLS = env.flag("SMTP_STARTTLS", default=EMAIL_PORT == 587)
-EMAIL_USE_SSL = env.flag("SMTP_TLS", default=EMAIL_PORT == 465)
-EMAIL_TIMEOUT = 10
+EMAIL_USE_TLS = _mail_security(EMAIL_PORT) == "starttls"
+EMAIL_USE_SSL = _mail_security(EMAIL_PORT) == "tls"
+EMAIL_TIMEOUT = 10  # seconds, that somebody who invites waits at most
 DEFAULT_FROM_EMAIL = env.text("MAIL_FROM", "groq-usage@localhost")
 
 LANGUAGE_CODE = "en-us"

@@ -1,12 +1,15 @@
 """Inviting people, and the links by which they choose their passwords."""
 
 import re
+import socketserver
 from smtplib import SMTPServerDisconnected
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth.tokens import default_token_generator
 from django.core import mail
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
@@ -16,6 +19,7 @@ from accounts import invitations, passwords
 from accounts.models import AuditRecord, Organization, Role, Standing, User
 from tests.accounts.test_members import again, placeholder
 from tests.cast import make_user, signed_in
+from usage_dashboard.settings import _mail_security
 
 PASSWORD = "a whole new battery"
 LINK = re.compile(r"http://testserver(/password/set/[\w/-]+)")
@@ -91,6 +95,56 @@ def test_the_link_names_only_hosts_of_ours(admin: User, acme: Organization) -> N
     path = f"/organization/{acme.pk}/members/invite/"
     assert signed_in(admin).post(path, data, headers={"host": "evil.example"}).status_code == 400
     assert not User.objects.filter(email="dora@example.com").exists()
+
+
+class MailServer(socketserver.StreamRequestHandler):
+    """Speaks just enough SMTP to take a message."""
+
+    received: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        self.answer("220 ready")
+        while line := self.rfile.readline().decode().strip().upper():
+            if line == "DATA":
+                self.answer("354 go on")
+                self.received.append(b"".join(iter(self.rfile.readline, b".\r\n")).decode())
+            self.answer("221 bye" if line == "QUIT" else "250 ok")
+
+    def answer(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+
+def test_a_mail_server_gets_the_link(admin: User, acme: Organization, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    with socketserver.TCPServer(("127.0.0.1", 0), MailServer) as server:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address
+        settings.EMAIL_USE_TLS = False
+        thread = Thread(target=server.handle_request, daemon=True)
+        thread.start()
+        assert invite(admin, acme).status_code == 302
+        thread.join()
+    assert "To: dora@example.com" in MailServer.received[0]
+    assert "Sign in as dora" in choose_password(link_in(MailServer.received[0])).content.decode()
+    # Now that nobody listens there, the next one is shown its link.
+    assert link_in(invite(admin, acme, "emil@example.com").content.decode())
+
+
+@pytest.mark.parametrize(
+    ("port", "given", "security"), [(587, "", "starttls"), (465, "", "tls"), (25, "", "none"), (465, "None", "none")]
+)
+def test_mail_is_as_secure_as_is_usual_on_the_port(
+    monkeypatch: pytest.MonkeyPatch, port: int, given: str, security: str
+) -> None:
+    monkeypatch.delenv("SMTP_SECURITY", raising=False)
+    if given:
+        monkeypatch.setenv("SMTP_SECURITY", given)
+    assert _mail_security(port) == security
+
+
+def test_a_bad_word_for_security_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMTP_SECURITY", "ssl")
+    with pytest.raises(ImproperlyConfigured, match="starttls, tls or none"):
+        _mail_security(587)
 
 
 # Taking over who is known from calls
