@@ -68,9 +68,11 @@ class QuestionForm(forms.Form):
     def __init__(self, organization: Organization, data: Any = None, **options: Any) -> None:
         super().__init__(data, auto_id="playground-%s", **options)
         self.organization = organization
-        projects = organization.projects.values_list("slug", "name")
-        _offer(self, "model", [*((name, name) for name in models_of(organization)), (OTHER, "Another model…")])
+        models, projects = models_of(organization), organization.projects.values_list("slug", "name")
+        _offer(self, "model", [*((name, name) for name in models), (OTHER, "Another model…")])
         _offer(self, "project", [("", "No project"), *projects])
+        if self.initial.get("model") is None and models:
+            self.initial["model"] = models[0]
 
     def clean_session(self) -> str:
         session = str(self.cleaned_data["session"])
@@ -106,7 +108,7 @@ class QuestionForm(forms.Form):
     @property
     def asked(self) -> History:
         """The conversation with the new message at its end."""
-        message = self.cleaned_data["message"] or self.DELIBERATE_MESSAGE
+        message = self.DELIBERATE_MESSAGE if self.is_deliberate_error else self.cleaned_data["message"]
         return (*self.cleaned_data["history"], Turn("user", message))
 
     def after(self, history: History, message: str = "") -> "QuestionForm":

@@ -65,9 +65,8 @@ def playground(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     try:
         text = asking.answer(question)
     except Exception as error:
-        message = "" if form.is_deliberate_error else form.asked[-1].content
         failed = Turn("assistant", "", question.request_id)
-        next_form = form.after(form.cleaned_data["history"], message)
+        next_form = form.after(form.cleaned_data["history"], form.cleaned_data["message"])
         return _page(request, viewer, next_form, (*form.asked, failed), _explained(error))
     history = (*form.asked, Turn("assistant", text, question.request_id))
     return _page(request, viewer, form.after(history), history)
@@ -130,6 +129,7 @@ def _page(
     """``failure`` is that of the last turn."""
     figures_of = recorded(viewer, [turn.request_id for turn in history])
     context = {
+        "viewer": viewer,
         "form": form,
         "turns": [(turn, figures_of.get(turn.request_id)) for turn in history],
         "failure": failure,

@@ -19,7 +19,7 @@
     signedOut: "You have been signed out. Reload the page to sign in; this conversation will be gone.",
     refused: "The server did not take the message. Reload the page and try again; this conversation will be gone.",
     recording: "Reading what was recorded…",
-    unrecorded: "Not recorded yet. It will be under Requests as soon as the database takes it.",
+    unrecorded: "Nothing is recorded of it yet; look for it under Requests.",
   };
   let underWay = null;
 
@@ -32,8 +32,13 @@
     byId("session-link").hidden = false;
     return turn;
   };
-  const isAtEnd = () => document.documentElement.scrollHeight - innerHeight - scrollY < 120;
   const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
+  // Whoever reads at the end stays there while it grows; whoever has scrolled up is left alone.
+  const growing = (change) => {
+    const isAtEnd = document.documentElement.scrollHeight - innerHeight - scrollY < 120;
+    change();
+    if (isAtEnd) toEnd();
+  };
 
   const fail = (turn, { message: words, code = "", details = "" }) => {
     const notice = document.createElement("p");
@@ -42,7 +47,7 @@
     for (const [name, text] of [["code", code], ["small", details]]) {
       if (text) notice.append(Object.assign(document.createElement(name), { textContent: text }));
     }
-    turn.querySelector(".failure").replaceChildren(notice);
+    growing(() => turn.querySelector(".failure").replaceChildren(notice));
   };
 
   // --- What was recorded ---------------------------------------------------------------------------------------------
@@ -52,9 +57,8 @@
     for (let attempt = 0; attempt < FIGURES_ATTEMPTS; attempt += 1) {
       const response = await fetch(form.dataset.answers.replace("?", `${requestId}/?`)).catch(() => null);
       if (response?.ok && !response.redirected) {
-        const follow = isAtEnd();
-        place.innerHTML = await response.text();  // a piece of our own page, escaped by its template
-        if (follow) toEnd();
+        const html = await response.text();  // a piece of our own page, escaped by its template
+        growing(() => { place.innerHTML = html; });
         return;
       }
       await new Promise((resolve) => { setTimeout(resolve, FIGURES_EVERY_MS); });
@@ -98,11 +102,9 @@
         if (requestId) answer.requestId = requestId;
         if (error) answer.error = error;
         if (text) {
-          const follow = isAtEnd();
           answer.text += text;
-          said.textContent = answer.text;
           turn.classList.remove("waiting");
-          if (follow) toEnd();
+          growing(() => { said.textContent = answer.text; });
         }
       }
     } catch {
@@ -128,12 +130,12 @@
   const ask = async (action) => {
     const body = new FormData(form);
     body.set("action", action);
-    const question = message.value.trim();
-    addTurn("user", action === "fail" ? question || form.dataset.deliberate : question);
+    const question = action === "fail" ? form.dataset.deliberate : message.value.trim();
+    addTurn("user", question);
     const turn = addTurn("assistant", WORDS.waiting);
     turn.classList.add("waiting");
     turn.setAttribute("aria-busy", "true");  // read out as a whole, not word by word
-    message.value = "";
+    if (action === "send") message.value = "";
     toEnd();
     const { text, requestId, error } = await read(turn, body, begin());
     end();
