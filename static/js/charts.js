@@ -213,6 +213,13 @@
       click: (plot) => Plotly.downloadImage(plot, { format: "svg", filename: plot.id }),
     }]],
   };
+  const asked = new WeakMap();  // by element: one that is new has nothing yet
+  const askForMore = () => {
+    const slow = document.getElementById("slow");
+    if (!slow || asked.get(slow) === slow.dataset.from) return;
+    asked.set(slow, slow.dataset.from);
+    window.htmx?.ajax("GET", slow.dataset.from, { source: slow, target: slow, swap: "innerHTML" });
+  };
   const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "{}");
   const measureOf = (name) => {
     const radios = [...document.querySelectorAll(`input[name=measure-${name}]`)];
@@ -240,6 +247,7 @@
     plot.title = leads ? HINTS[name] ?? DAY_HINT : "";
   };
   const render = () => {
+    askForMore();
     for (const plot of drawn.keys()) if (!plot.isConnected) { Plotly.purge(plot); drawn.delete(plot); }
     if (!document.getElementById("chart-data")) return;
     present = { ...read("chart-data"), ...read("slow-data") };
