@@ -1,11 +1,19 @@
-"""The events of a report as CSV, streamed by PostgreSQL's own COPY: quick, and flat in memory however many there are.
+"""The events of a report as a file, streamed by PostgreSQL's own COPY: quick, and flat in memory however many.
 
-Times are UTC in ISO 8601, next to the local day and hour that the events are counted under. Columns and their order are
-stable; what the viewer may not see is absent. Text that a spreadsheet would take for a formula gets an apostrophe.
+Times are UTC in ISO 8601, next to the local day and hour that the events are counted under. Columns, their names and
+their order are stable; what the viewer may not see is absent. There are two kinds of file:
+
+- CSV is for spreadsheets. It begins with a byte order mark, without which Excel spoils every letter beyond ASCII, and
+  text that a spreadsheet would take for a formula gets an apostrophe in front.
+- JSON Lines is for programs: an object in each line, text as it is, numbers as numbers, the cost among them with all
+  its digits (``parse_float=Decimal`` keeps them), metadata as an object, and null where there is nothing.
 """
 
-from collections.abc import Generator, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 
+from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
@@ -14,51 +22,37 @@ from analytics.models import UsageEvent
 from analytics.reports import Report, snapshot
 
 CHUNK_BYTES = 64 * 1024
-
-
-def _text(column: str) -> str:
-    """A spreadsheet calculates what begins with one of = + - @, a tab or a carriage return."""
-    return f"CASE WHEN {column} ~ '^[=+@\\t\\r-]' THEN '''' || {column} ELSE {column} END"
-
-
-def _utc(column: str) -> str:
-    return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-
-
-def _dollars(column: str) -> str:
-    """All nine digits, exact; empty where there is no cost."""
-    return f"({column}::numeric / 1000000000)::numeric(20, 9)"
-
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 COLUMNS = {
-    "timestamp": _utc("event.timestamp"),
+    "timestamp": "event.timestamp",
     "day": "event.day",
     "hour": "event.hour",
-    "organization": _text("organization.slug"),
-    "project": _text("project.slug"),
-    "user": _text("person.handle"),
-    "provider": _text("event.provider"),
-    "model": _text("event.model"),
-    "model_requested": _text("event.model_requested"),
+    "organization": "organization.slug",
+    "project": "project.slug",
+    "user": "person.handle",
+    "provider": "event.provider",
+    "model": "event.model",
+    "model_requested": "event.model_requested",
     "operation": "event.operation",
-    "feature": _text("event.feature"),
-    "expert_id": _text("event.expert_id"),
-    "template_id": _text("event.template_id"),
-    "session_id": _text("event.session_id"),
-    "request_id": _text("event.request_id"),
-    "provider_request_id": _text("event.provider_request_id"),
+    "feature": "event.feature",
+    "expert_id": "event.expert_id",
+    "template_id": "event.template_id",
+    "session_id": "event.session_id",
+    "request_id": "event.request_id",
+    "provider_request_id": "event.provider_request_id",
     "status": "event.status",
-    "error_code": _text("event.error_code"),
-    "error_message": _text("event.error_message"),
+    "error_code": "event.error_code",
+    "error_message": "event.error_message",
     "http_status": "event.http_status",
     "attempts": "event.attempts",
-    "stream": "event.stream::text",
+    "stream": "event.stream",
     "input_tokens": "event.input_tokens",
     "output_tokens": "event.output_tokens",
     "total_tokens": "event.total_tokens",
     "cached_tokens": "event.cached_tokens",
     "reasoning_tokens": "event.reasoning_tokens",
-    "tokens_estimated": "event.tokens_estimated::text",
+    "tokens_estimated": "event.tokens_estimated",
     "audio_seconds": "event.audio_seconds",
     "characters": "event.characters",
     "latency_ms": "event.latency_ms",
@@ -66,39 +60,120 @@ COLUMNS = {
     "queue_ms": "event.queue_ms",
     "prompt_ms": "event.prompt_ms",
     "completion_ms": "event.completion_ms",
-    "service_tier": _text("event.service_tier"),
-    "cost_usd": _dollars("event.cost_usd"),
+    "service_tier": "event.service_tier",
+    "cost_usd": "event.cost_usd",
     "price_version": "event.price_id",
     "usage_breakdown": "event.usage_breakdown",
     "remaining_requests": "event.remaining_requests",
     "remaining_tokens": "event.remaining_tokens",
     "metadata": "event.metadata",
+    "limit_requests": "event.limit_requests",
+    "limit_tokens": "event.limit_tokens",
+    "received_at": "event.received_at",
+    "organization_name": "organization.name",
+    "project_name": "project.name",
+    "user_name": "coalesce(nullif(btrim(person.first_name || ' ' || person.last_name), ''), person.handle)",
 }
-"""Column of the CSV: how it is computed."""
+"""Column of the export: where its value is. New ones come at the end, so that those who count columns find theirs."""
+
+TIMES = frozenset({"timestamp", "received_at"})
+FLAGS = frozenset({"stream", "tokens_estimated"})
+JSON = frozenset({"usage_breakdown", "metadata"})
+DOLLARS = frozenset({"cost_usd"})
+TEXTS = frozenset(
+    {
+        "organization", "project", "user", "provider", "model", "model_requested", "operation", "feature", "expert_id",
+        "template_id", "session_id", "request_id", "provider_request_id", "status", "error_code", "error_message",
+        "service_tier", "organization_name", "project_name", "user_name",
+    }
+)  # fmt: skip
+"""What kind a column is; the others are days and plain numbers."""
 
 COST_COLUMNS = frozenset({"cost_usd", "price_version", "usage_breakdown"})
 
 
+class TooManyExportsError(Exception):
+    """This process streams as many as it may; another can begin when one of them has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file: the end of its name, its type, and how it is made."""
+
+    suffix: str
+    content_type: str
+    chunks: Callable[[Report], Generator[bytes, None, None]]
+
+
 def export_csv(report: Report) -> Generator[bytes, None, None]:
     """The report's events in chunks of CSV, by organization and time. A header comes first, even without events."""
-    columns = {name: sql for name, sql in COLUMNS.items() if report.viewer.sees_cost or name not in COST_COLUMNS}
-    events, parameters = _sql_of(report.events())
-    statement = f"""
-        COPY (
-            SELECT {", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())}
-            FROM ({events}) AS event
-            JOIN accounts_organization AS organization ON organization.id = event.organization_id
-            LEFT JOIN accounts_project AS project ON project.id = event.project_id
-            LEFT JOIN accounts_user AS person ON person.id = event.user_id
-            ORDER BY event.organization_id, event.day, event.timestamp
-        ) TO STDOUT WITH (FORMAT csv, HEADER)"""  # noqa: S608 - our own words; values travel as parameters
-    with (
-        snapshot(timeout_ms=0),
-        connection.cursor() as cursor,
-        connection.wrap_database_errors,  # a COPY fails with psycopg's own
-        cursor.copy(statement, parameters) as rows,
-    ):
-        yield from _in_chunks(rows)
+    columns = (f'{_csv(name, sql)} AS "{name}"' for name, sql in _columns(report))
+    return _copied(report, ", ".join(columns), "FORMAT csv, HEADER", BYTE_ORDER_MARK)
+
+
+def export_jsonl(report: Report) -> Generator[bytes, None, None]:
+    """The same as JSON Lines, without a header."""
+    columns = (f'{_json(name, sql)} AS "{name}"' for name, sql in _columns(report))
+    line = f"(SELECT row_to_json(line) FROM (SELECT {', '.join(columns)}) AS line)"  # noqa: S608 - our own words
+    # JSON has no control characters, so that nothing in a line is ever quoted or taken for a second column.
+    return _copied(report, line, r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'")
+
+
+CSV = Format("csv", "text/csv; charset=utf-8", export_csv)
+JSONL = Format("jsonl", "application/jsonl; charset=utf-8", export_jsonl)
+
+
+def _columns(report: Report) -> list[tuple[str, str]]:
+    return [(name, sql) for name, sql in COLUMNS.items() if report.viewer.sees_cost or name not in COST_COLUMNS]
+
+
+def _csv(name: str, sql: str) -> str:
+    if name in TEXTS or name in JSON:
+        text = f"({sql})::text"  # a spreadsheet calculates what begins with one of these, the wide ones as well
+        return f"CASE WHEN {text} ~ '^[=+@\\t\\r\\n＝＋－＠-]' THEN '''' || {text} ELSE {text} END"
+    return f"({sql})::text" if name in FLAGS else _plain(name, sql)
+
+
+def _json(name: str, sql: str) -> str:
+    return f"nullif({sql}, '')" if name in TEXTS else _plain(name, sql)
+
+
+def _plain(name: str, sql: str) -> str:
+    if name in TIMES:
+        return f"""to_char({sql} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    if name in DOLLARS:
+        return f"({sql}::numeric / 1000000000)::numeric(20, 9)"
+    return sql
+
+
+_running = threading.BoundedSemaphore(settings.MAX_EXPORTS)
+"""An export holds a connection for as long as its reader takes, and pages need some too."""
+
+
+def _copied(report: Report, columns: str, options: str, first: bytes = b"") -> Generator[bytes, None, None]:
+    """What COPY makes of the report's events. TooManyExportsError before the database is asked."""
+    if not _running.acquire(blocking=False):
+        raise TooManyExportsError
+    try:
+        events, parameters = _sql_of(report.events())
+        statement = f"""
+            COPY (
+                SELECT {columns}
+                FROM ({events}) AS event
+                JOIN accounts_organization AS organization ON organization.id = event.organization_id
+                LEFT JOIN accounts_project AS project ON project.id = event.project_id
+                LEFT JOIN accounts_user AS person ON person.id = event.user_id
+                ORDER BY event.organization_id, event.day, event.timestamp
+            ) TO STDOUT WITH ({options})"""  # noqa: S608 - our own words; values travel as parameters
+        with (
+            snapshot(timeout_ms=0),
+            connection.cursor() as cursor,
+            connection.wrap_database_errors,  # a COPY fails with psycopg's own
+            cursor.copy(statement, parameters) as rows,
+        ):
+            yield from _in_chunks(rows, first)
+    finally:
+        _running.release()
 
 
 def _sql_of(events: "QuerySet[UsageEvent]") -> tuple[str, tuple[object, ...]]:
@@ -108,9 +183,9 @@ def _sql_of(events: "QuerySet[UsageEvent]") -> tuple[str, tuple[object, ...]]:
         return UsageEvent.objects.extra(where=["false"]).query.sql_with_params()
 
 
-def _in_chunks(rows: Iterator[bytes | memoryview]) -> Iterator[bytes]:
+def _in_chunks(rows: Iterator[bytes | memoryview], first: bytes) -> Iterator[bytes]:
     """PostgreSQL hands out a row at a time: too small a bite for a response."""
-    chunk = bytearray()
+    chunk = bytearray(first)
     for row in rows:
         chunk += row
         if len(chunk) >= CHUNK_BYTES:

@@ -27,8 +27,11 @@ NONE = "(none)"
 """In a query string: events that name no model, project, user …"""
 ALL = "all"
 """In a query string: no filter where there is one by default, which is the provider. Elsewhere a name like others."""
-PLACES = ("page", "before")
+PLACES = ("page", "before", "after")
 """In a query string: how far somebody has paged. Other filters start again."""
+SEARCH = "q-"
+"""In a query string, before the name of a menu: what is looked for among its values."""
+LONGEST_SEARCH = 200
 NOWHERE = -1
 """An id that nothing has."""
 LARGEST_ID = 2**63 - 1
@@ -185,6 +188,10 @@ class Filters:
         """What the other pages and the export understand as well: the days and the filters."""
         return self.query.without(*self.settings)
 
+    def searched(self, facet: Facet) -> str:
+        """What is looked for among the values of a menu. Says nothing about what is shown, so it is in no link."""
+        return str(self.form.data.get(SEARCH + facet.name, "")).strip()[:LONGEST_SEARCH]
+
     def texts(self, facet: Facet) -> tuple[str, ...]:
         """The chosen values of a facet, as in the query string."""
         return tuple(facet.text(value) for value in self.selection.chosen.get(facet.dimension, ()))
@@ -272,4 +279,8 @@ def _settings(query: QueryDict, viewer: Viewer, names: tuple[str, ...]) -> list[
     pairs = [(name, value) for name in names for value in query.getlist(name) if value]
     if viewer.sees_cost:
         return pairs
-    return [(name, value) for name, value in pairs if "cost" not in name and not (name == "sort" and "cost" in value)]
+    return [(name, value) for name, value in pairs if not _tells_cost(name, value)]
+
+
+def _tells_cost(name: str, value: str) -> bool:
+    return "cost" in name or name == "unpriced" or (name == "sort" and "cost" in value)

@@ -20,8 +20,8 @@ from django.views.decorators.http import require_safe
 from accounts.decorators import with_viewer
 from accounts.viewer import Viewer
 from analytics import detail, filters, menus, reports
-from analytics.export import export_csv
-from analytics.filters import FACETS, Filters
+from analytics.export import CSV, JSONL, Format, TooManyExportsError
+from analytics.filters import FACETS, Filters, facets_of
 from analytics.pages import Page
 from analytics.pages.models import MODELS
 from analytics.pages.overview import OVERVIEW, slow_results
@@ -34,6 +34,8 @@ from analytics.unpriced import unpriced
 logger = logging.getLogger(__name__)
 
 MAX_FILE_NAME = 150
+PLAIN_TEXT = "text/plain; charset=utf-8"
+TOO_MANY_EXPORTS = "Too many exports are being downloaded at the moment. Please try again in a minute."
 PAGES = (OVERVIEW, REQUESTS, SESSIONS, MODELS)
 WHOLE = "page"
 RESULTS_ELEMENT = "div#results"
@@ -56,8 +58,10 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
         except DatabaseError:
             logger.exception("Analytics could not be loaded.")
             return _failed(request, part)
-        if part != WHOLE and request.headers.get("HX-Source") != RESULTS_ELEMENT:  # a refresh is no step in the history
-            response["HX-Push-Url"] = f"{request.path}{asked.query if asked.query.pairs else ''}"
+        source = request.headers.get("HX-Source", "")
+        if part != WHOLE and source != RESULTS_ELEMENT:  # a refresh is no step in the history, nor is every letter typed
+            header = "HX-Replace-Url" if source.startswith("input#") else "HX-Push-Url"
+            response[header] = f"{request.path}{asked.query if asked.query.pairs else ''}"
         patch_vary_headers(response, ["HX-Request-Type", "HX-Target"])
         return response
 
@@ -102,26 +106,53 @@ def request_detail(request: HttpRequest, viewer: Viewer, organization_id: int, p
 
 
 @require_safe
+@never_cache
 @with_viewer
-def export(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """The events behind the page with the same query string, streamed as CSV."""
-    if not viewer.may_export:
-        raise PermissionDenied
-    begin = InAThreadOfALoop if isinstance(request, ASGIRequest) else InAThread
+def choices(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
+    """What a filter menu offers, for whoever types into its search field."""
+    facet = next((facet for facet in facets_of(viewer) if facet.name == name and facet.has_menu), None)
+    if facet is None:
+        raise Http404
     try:
-        asked = filters.read(request.GET, viewer)
-        if not asked.is_valid:
-            errors = (str(error) for field in asked.form.errors.values() for error in field)
-            return HttpResponseBadRequest("\n".join(errors), content_type="text/plain; charset=utf-8")
-        body = begin(export_csv(Report(viewer, asked.selection)))
+        with snapshot():
+            asked = filters.read(request.GET, viewer)
+            menu = menus.menu(Report(viewer, asked.selection, ((facet.dimension,),)), asked, facet)
+        return render(request, "analytics/_choices.html", {"menu": menu})
     except DatabaseError:
-        logger.exception("The export could not begin.")
-        return _failed(request, WHOLE)
-    response = StreamingHttpResponse(body, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{file_name(asked)}"'
-    response["Cache-Control"] = "private, no-store"
-    response["X-Accel-Buffering"] = "no"  # nginx
-    return response
+        logger.exception("The choices of a filter could not be loaded.")
+        response = HttpResponse("We couldn't load analytics. Please try again.", status=503)
+        response["HX-Retarget"], response["HX-Reswap"] = f"#hint-{name}", "innerHTML"  # what is chosen stays in the form
+        return response
+
+
+def _export(file: Format) -> Callable[..., HttpResponseBase]:
+    """The view of the events behind the page with the same query string, streamed as a file."""
+
+    def view(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+        if not viewer.may_export:
+            raise PermissionDenied
+        begin = InAThreadOfALoop if isinstance(request, ASGIRequest) else InAThread
+        try:
+            asked = filters.read(request.GET, viewer)
+            if not asked.is_valid:
+                errors = (str(error) for field in asked.form.errors.values() for error in field)
+                return HttpResponseBadRequest("\n".join(errors), content_type=PLAIN_TEXT)
+            body = begin(file.chunks(Report(viewer, asked.selection)))
+        except TooManyExportsError:
+            return HttpResponse(TOO_MANY_EXPORTS, PLAIN_TEXT, status=503, headers={"Retry-After": "30"})
+        except DatabaseError:
+            logger.exception("The export could not begin.")
+            return _failed(request, WHOLE)
+        response = StreamingHttpResponse(body, content_type=file.content_type)
+        response["Content-Disposition"] = f'attachment; filename="{file_name(asked)}.{file.suffix}"'
+        response["Cache-Control"] = "private, no-store"
+        response["X-Accel-Buffering"] = "no"  # nginx
+        return response
+
+    return require_safe(with_viewer(view))
+
+
+export_csv, export_jsonl = (_export(file) for file in (CSV, JSONL))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -132,14 +163,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def file_name(asked: Filters) -> str:
-    """Says what is inside: ``usage_2026-10-24_2026-11-22_model-openai-gpt-oss-120b.csv``."""
+    """Says what is inside: ``usage_2026-10-24_2026-11-22_model-openai-gpt-oss-120b``."""
     days = f"usage_{asked.selection.first_day}_{asked.selection.last_day}"
     chosen = [
         "-".join([facet.name, *map(_as_file_name, asked.texts(facet))])
         for facet in FACETS
         if facet.name in {name for name, _ in asked.query.pairs}
     ]
-    return "_".join([days, *chosen])[:MAX_FILE_NAME].rstrip("_-") + ".csv"
+    return "_".join([days, *chosen])[:MAX_FILE_NAME].rstrip("_-")
 
 
 def _as_file_name(text: str) -> str:

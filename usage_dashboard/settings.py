@@ -45,7 +45,9 @@ def _kept_secret(path: Path) -> str:
 def _database() -> dict[str, Any]:
     """``DATABASE_URL`` where it is given, else the embedded server."""
     common: dict[str, Any] = {"CONN_HEALTH_CHECKS": True}
+    # Gives up reconnecting soon, so that the next request tries at once: the pauses between attempts double each time.
     pool = {"min_size": 1, "max_size": env.number("DATABASE_POOL_SIZE", 16, minimum=1), "timeout": 5}
+    pool["reconnect_timeout"] = 5
     url = env.text("DATABASE_URL")
     if not url:
         return common | {
@@ -96,6 +98,7 @@ USER_CAP = env.number("USER_CAP", 100_000)
 USAGE_DEBUG = env.flag("USAGE_DEBUG")
 RECORDING_TIMEOUT_MS = env.number("RECORDING_TIMEOUT_MS", 2_000, minimum=50)
 REPORT_TIMEOUT_MS = env.number("REPORT_TIMEOUT_MS", 15_000, minimum=100)
+MAX_EXPORTS = env.number("MAX_EXPORTS", 4, minimum=1)
 GROQ_API_KEY = env.text("GROQ_API_KEY")
 GROQ_BASE_URL = env.text("GROQ_BASE_URL")
 PLAYGROUND = env.flag("PLAYGROUND", default=True)

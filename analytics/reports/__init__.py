@@ -2,26 +2,35 @@
 
 from analytics.reports.calendar import first_day, today, version
 from analytics.reports.event_sums import Group
+from analytics.reports.log import Log, LogPage, Place, event_of, with_request_id
 from analytics.reports.models import MODEL_GROUPS, ModelUsage, models_used
 from analytics.reports.percentiles import LatencyPoint, Percentiles
-from analytics.reports.report import PAGE_GROUPS, Report, chart_groups
+from analytics.reports.report import PAGE_GROUPS, Report, Value, chart_groups
 from analytics.reports.scope import selected, snapshot, visible
+from analytics.reports.sessions import Conversation, Sessions
 from analytics.reports.sums import Choice, Point, Row, Summary, Totals
 
 __all__ = [
     "MODEL_GROUPS",
     "PAGE_GROUPS",
     "Choice",
+    "Conversation",
     "Group",
     "LatencyPoint",
+    "Log",
+    "LogPage",
     "ModelUsage",
     "Percentiles",
+    "Place",
     "Point",
     "Report",
     "Row",
+    "Sessions",
     "Summary",
     "Totals",
+    "Value",
     "chart_groups",
+    "event_of",
     "first_day",
     "models_used",
     "selected",
@@ -29,4 +38,5 @@ __all__ = [
     "today",
     "version",
     "visible",
+    "with_request_id",
 ]

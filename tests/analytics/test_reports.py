@@ -148,7 +148,7 @@ def assert_charts_agree(report: Report, hits: list[UsageEvent]) -> None:
 
 
 def csv_rows(report: Report) -> Iterator[dict[str, str]]:
-    yield from csv.DictReader(io.StringIO(b"".join(export_csv(report)).decode(), newline=""))
+    yield from csv.DictReader(io.StringIO(b"".join(export_csv(report)).decode("utf-8-sig"), newline=""))
 
 
 def test_without_filters_everything_agrees(ledger: list[UsageEvent]) -> None:

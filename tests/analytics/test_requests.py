@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import DatabaseError
@@ -31,7 +32,7 @@ from tests.pricing.prices import make_price
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-START = NOW - timedelta(days=20)
+START = NOW - timedelta(days=24)
 PARTIAL = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
@@ -59,7 +60,7 @@ def ids(page: LogPage) -> list[int]:
 
 @pytest.fixture
 def many(acme: Organization, globex: Organization, user: User, colleague: User, outsider: User) -> None:
-    """230 calls of twenty days in two zones half a day apart: often several at one moment, some days without any, a
+    """230 calls of three weeks in two zones half a day apart: often several at one moment, some days without any, a
     model that is rare and one without a price."""
     make_price("often", at=START - timedelta(days=9))
     make_price("rare", at=START - timedelta(days=9))
@@ -143,6 +144,10 @@ def text(html: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
 
 
+def without_tokens(html: str) -> str:
+    return re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", html)
+
+
 def link(html: str, name: str) -> str:
     found = re.search(rf'href="([^"]*)"[^>]*>{name}</a>', html)
     assert found, f"no link {name}"
@@ -170,7 +175,7 @@ def one(acme: Organization, user: User) -> UsageEvent:
 def test_a_row_says_what_matters(one: UsageEvent, admin: User) -> None:
     html = get(signed_in(admin))
     said = text(html.split("<tbody>")[1].split("</tbody>")[0])
-    local = (NOW - timedelta(days=2)).astimezone(one.organization.zone)
+    local = (NOW - timedelta(days=2)).astimezone(ZoneInfo(one.organization.time_zone))
     assert f"{local:%H:%M:%S} {local.tzname()} {local.day} {local:%b %Y}" in said
     for part in ("priced/a", "success", "rag", "ann", "tools", "1,000", "500", "1.00 s", "400 ms", "$1.70"):
         assert part in said
@@ -233,7 +238,7 @@ def test_search_finds_nothing_of_others(one: UsageEvent, outsider: User, colleag
     for person in (outsider, colleague):
         found, never_was = (get(signed_in(person), f"?q={wanted}") for wanted in ("ours-1", "never-1"))
         assert rows(found) == []
-        assert found.replace("ours-1", "never-1") == never_was
+        assert without_tokens(found).replace("ours-1", "never-1") == without_tokens(never_was)
 
 
 def test_whoever_sees_no_cost_gets_none(one: UsageEvent, user: User, acme: Organization) -> None:
@@ -246,7 +251,7 @@ def test_whoever_sees_no_cost_gets_none(one: UsageEvent, user: User, acme: Organ
     ):
         assert "$" not in html
         assert "ost</th>" not in html
-        assert "price" not in html.lower().replace("priced/a", "")
+        assert "price" not in html.lower().replace("priced/a", "").replace("priced%2fa", "")
     Organization.objects.filter(pk=acme.pk).update(show_user_cost=True)
     assert "$1.70" in get(client)
     assert "$1.70" in client.get(address).content.decode()
