@@ -112,7 +112,12 @@ class ZonedForm(Styled, forms.ModelForm[Organization]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["time_zone"].widget.attrs |= {"list": "time-zones", "autocomplete": "off"}
+        zone = self.fields["time_zone"]
+        zone.widget.attrs |= {"list": "time-zones", "autocomplete": "off"}
+        zone.help_text = (
+            f"{zone.help_text} A change applies to calls from now on; earlier calls keep the days that they were "
+            "recorded under."
+        )
 
     def zones(self) -> list[str]:
         return sorted(zoneinfo.available_timezones())

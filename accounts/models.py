@@ -46,11 +46,7 @@ class Organization(models.Model):
     name = models.CharField(max_length=MAX_NAME)
     slug = models.SlugField(max_length=MAX_NAME, unique=True, db_collation="C")
     time_zone = models.CharField(
-        max_length=64,
-        default="UTC",
-        validators=[validate_time_zone],
-        help_text="Its days begin and end in this zone. A change applies to calls from now on; earlier calls keep the "
-        "days that they were recorded under.",
+        max_length=64, default="UTC", validators=[validate_time_zone], help_text="Its days begin and end in this zone."
     )
     show_user_cost = models.BooleanField(
         "show user cost", default=False, help_text="People with the role User see what their own calls cost."

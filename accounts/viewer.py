@@ -1,6 +1,6 @@
 """Visibility as a value: who looks, and what that person may see. The one place that decides it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from django.contrib.auth.models import AnonymousUser
@@ -46,6 +46,15 @@ class Viewer:
         if self.organization_ids is None:
             return self.administers
         return self.administers_organizations and organization_id in self.organization_ids
+
+    def narrowed_to(self, user: User) -> Self:
+        """The same, of one person's own rows in the person's own organization: less than before, never more."""
+        organization_ids, user_ids = frozenset({user.organization_id} - {None}), frozenset({user.pk})
+        if self.organization_ids is not None:
+            organization_ids &= self.organization_ids
+        if self.user_ids is not None:
+            user_ids &= self.user_ids
+        return replace(self, organization_ids=organization_ids, user_ids=user_ids)
 
     @classmethod
     def nobody(cls) -> Self:
