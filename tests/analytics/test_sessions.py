@@ -1,23 +1,36 @@
 """Sessions: each is the sum of its events, and everybody sees their own share of them."""
 
+import html
+import re
 import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.http import QueryDict
+from django.test import Client
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import Organization
+from accounts.models import Organization, Project, Role, User
+from accounts.viewer import Viewer
+from analytics import filters
 from analytics.models import Session, UsageEvent
 from analytics.recording import record
+from analytics.reports import Report, Sessions
+from analytics.reports.session_order import SORTS, Place, sorts_of
+from analytics.reports.sessions import PAGE
+from analytics.selection import Selection
 from groq_client.call import new_request_id
 from pricing.models import Price
-from tests.analytics.calls import call, usage
+from tests.analytics.calls import call, failed, usage
+from tests.cast import signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -152,3 +165,268 @@ def test_what_is_larger_is_in_no_smaller_class(acme: Organization, price: Price,
     rows = list(Session.objects.order_by(measure).values_list(class_name, flat=True))
     assert rows == sorted(rows)
     assert rows[0] < rows[-1]
+
+
+# The reader
+
+EVERYTHING = Viewer(Role.SUPER_ADMIN, None, None, sees_cost=True, may_export=True, may_edit_pricing=True)
+RANGE = Selection(date(2026, 10, 20), date(2026, 11, 20))
+COST, RECENT = SORTS[1], SORTS[0]
+
+
+@pytest.fixture
+def ledger(acme: Organization, globex: Organization, user: User, price: Price) -> None:
+    """Seventy sessions of two organizations and three people, of every size; many equal others in some way."""
+    record(
+        call(
+            ("priced/a", "unpriced/b")[n % 7 == 0], organization=("acme", "globex")[n % 3 == 0],
+            user=("ann", "ben", "")[n % 3 if n % 2 else 0], session_id=f"s{n:02}", project=("rag", "")[n % 5 == 0],
+            at=START + timedelta(hours=5 * (n // 2), minutes=message), usage=usage(1000 * (n % 12) ** 2, 5),
+        )
+        for n in range(70)
+        for message in range(1 + n % 23)
+    )  # fmt: skip
+
+
+def everything(sessions: Sessions) -> list[tuple[int, int, str]]:
+    """Keys from the first page to the last."""
+    keys, place = [], None
+    while True:
+        page = sessions.page(place)
+        keys += [(one.organization_id, one.user_id, one.session_id) for one in page.conversations]
+        assert len(page.conversations) <= PAGE
+        if page.next is None:
+            return keys
+        place = Place.parse(str(page.next))
+        assert place == page.next
+
+
+@pytest.mark.parametrize("days", [7, 40])
+@pytest.mark.parametrize("sort", SORTS, ids=lambda sort: sort.key)
+def test_pages_in_each_order_hold_every_session_once(ledger: None, sort: Any, days: int) -> None:
+    """Of few days, which are read whole, and of many, where the largest classes come first."""
+    first = date(2026, 10, 30)
+    selection = Selection(first, first + timedelta(days=days - 1))
+    active = Session.objects.filter(last_day__gte=selection.first_day, first_day__lte=selection.last_day)
+    expected = sorted(((getattr(row, sort.column), *row.pk) for row in active), reverse=True)
+    assert len(expected) > PAGE
+    assert everything(Sessions(EVERYTHING, selection, sort)) == [tuple(key) for _, *key in expected]
+
+
+def test_a_session_is_listed_on_every_day_that_it_lasts_and_always_whole(acme: Organization, price: Price) -> None:
+    for day in (1, 5, 9):
+        record([call("priced/a", organization="acme", session_id="s", at=datetime(2026, 11, day, 12, tzinfo=UTC))])
+    for first, last, found in ((1, 1, 1), (6, 7, 1), (9, 20, 1), (10, 12, 0)):
+        selection = Selection(date(2026, 11, first), date(2026, 11, last))
+        assert [one.requests for one in Sessions(EVERYTHING, selection).page().conversations] == [3] * found
+
+
+def names(sessions: Sessions) -> set[str]:
+    return {session_id for _, _, session_id in everything(sessions)}
+
+
+def test_every_filter(acme: Organization, globex: Organization, user: User, price: Price) -> None:
+    common: dict[str, Any] = {"organization": "acme", "at": START + timedelta(days=3)}
+    record(
+        [
+            call("priced/a", **common, user="ann", session_id="a", project="rag", expert_id="lawyer"),
+            call("unpriced/b", **common, user="ann", session_id="a"),
+            failed(**common, session_id="b", model_requested="priced/a", project="rag"),
+            call("priced/a", **common, session_id="b", feature="tools"),
+            call("priced/a", **common | {"organization": "globex"}, session_id="c", template_id="t"),
+            call("priced/a", **common | {"at": START - timedelta(days=30)}, session_id="c", project="late"),
+            call("priced/a", **common, provider="other", session_id="d"),
+            failed(**common, session_id="e", model_requested="priced/a"),
+        ]
+    )
+    rag = Project.objects.get(slug="rag").pk
+    for chosen, expected in (
+        ({}, "abcde"),
+        ({"provider": ("groq",)}, "abce"),
+        ({"provider": ("groq", "other")}, "abcde"),
+        ({"provider": ("nobody",)}, ""),
+        ({"model": ("unpriced/b",)}, "a"),
+        ({"model": ("unpriced/b", "priced/a")}, "abcde"),
+        ({"status": ("error",)}, "be"),
+        ({"status": ("success",)}, "abcd"),
+        ({"status": ("success", "error")}, "abcde"),
+        ({"session_id": ("c", "d")}, "cd"),
+        ({"user_id": (user.pk,)}, "a"),
+        ({"user_id": (0,)}, "bcde"),
+        ({"organization_id": (globex.pk,)}, "c"),
+        ({"project_id": (rag,)}, "ab"),
+        ({"project_id": (0,), "user_id": (0,)}, "bcde"),
+        ({"project_id": (rag,), "user_id": (0,)}, "b"),
+        ({"expert_id": ("lawyer",)}, "a"),
+        ({"expert_id": ("lawyer",), "model": ("unpriced/b",)}, ""),  # one message must pass all filters
+        ({"template_id": ("t",)}, "c"),
+        ({"feature": ("tools",)}, "b"),
+    ):
+        assert names(Sessions(EVERYTHING, replace(RANGE, chosen=chosen))) == set(expected), chosen
+
+
+def test_a_range_of_costs(acme: Organization, price: Price) -> None:
+    for n, tokens in enumerate((0, 10, 100, 100_000)):  # at a dollar for a thousand
+        record([call("priced/a", organization="acme", session_id=f"s{n}", usage=usage(tokens, 0))])
+    sessions = Sessions(EVERYTHING, RANGE)
+    assert names(replace(sessions, cost_min=Decimal("0.01"))) == {"s1", "s2", "s3"}
+    assert names(replace(sessions, cost_min=Decimal("0.011"), cost_max=Decimal("0.1"))) == {"s2"}
+    assert names(replace(sessions, cost_max=Decimal(0))) == {"s0"}
+
+
+def test_a_hidden_cost_can_be_neither_asked_for_nor_sorted_by(acme: Organization, user: User) -> None:
+    viewer = Viewer.of(user)
+    assert COST not in sorts_of(viewer)
+    for asked in ({"sort": COST}, {"cost_min": Decimal(1)}, {"cost_max": Decimal(1)}):
+        with pytest.raises(ValueError, match="hidden cost"):
+            Sessions(viewer, RANGE, **asked)  # type: ignore[arg-type]
+
+
+def test_everybody_sees_their_share(ledger: None, acme: Organization, admin: User, user: User) -> None:
+    def seen(viewer: Viewer) -> set[tuple[int, int]]:
+        return {(organization, person) for organization, person, _ in everything(Sessions(viewer, RANGE))}
+
+    assert {organization for organization, _ in seen(Viewer.of(admin))} == {acme.pk}
+    assert len(seen(Viewer.of(admin))) == 3
+    assert seen(Viewer.of(user)) == {(acme.pk, user.pk)}
+    assert seen(Viewer.nobody()) == set()
+    other = replace(RANGE, chosen={"user_id": (User.objects.get(handle="ben", organization=acme).pk,)})
+    assert everything(Sessions(Viewer.of(user), other)) == []
+
+
+# The page
+
+
+def page(client: Client, query: str = "", path: str = "/sessions/") -> str:
+    response = client.get(f"{path}{query}")
+    assert response.status_code == 200, response.content
+    return response.content.decode()
+
+
+def listed(text: str) -> list[str]:
+    return re.findall(r'class="session-id">([^<]*)<', text)
+
+
+@pytest.fixture
+def today(acme: Organization, globex: Organization, user: User, colleague: User, outsider: User, price: Price) -> None:
+    """Of Ann a dear session with an unpriced message and one across two days, of Ben one with an error, one of
+    Globex, and a message in no session."""
+    now = datetime.now(UTC)
+    acme_call: dict[str, Any] = {"organization": "acme", "at": now - timedelta(days=2)}
+    record(
+        [
+            call("priced/a", **acme_call, user="ann", session_id="dear", usage=usage(10_000, 300, cached_tokens=7)),
+            call("unpriced/b", **acme_call, user="ann", session_id="dear"),
+            call("priced/a", **acme_call | {"at": now - timedelta(days=3)}, user="ann", session_id="long"),
+            call("priced/a", **acme_call | {"at": now - timedelta(days=4)}, user="ann", session_id="long"),
+            call("priced/a", **acme_call, user="ben", session_id="dear"),
+            failed(**acme_call, user="ben", session_id="dear", model_requested="priced/a"),
+            call("unpriced/b", **acme_call | {"organization": "globex"}, user="eve", session_id="secret"),
+            call("priced/a", **acme_call, user="ben"),
+        ]
+    )
+
+
+def test_each_role_sees_its_sessions(today: None, super_admin: User, admin: User, user: User, outsider: User) -> None:
+    seen = {person.username: sorted(listed(page(signed_in(person)))) for person in (super_admin, admin, user, outsider)}
+    assert seen == {
+        "root": ["dear", "dear", "long", "secret"], "boss": ["dear", "dear", "long"], "ann": ["dear", "long"],
+        "eve": ["secret"],
+    }  # fmt: skip
+
+
+def test_a_hidden_cost_is_nowhere(today: None, user: User) -> None:
+    client = signed_in(user)
+    in_order = listed(page(client))
+    for query in ("", "?sort=cost", "?cost_min=1", "?cost_min=x&cost_max=y&range=7d", "?sort=cost&after=1_1_1_x"):
+        text = page(client, query).lower()
+        assert not [word for word in ("cost", "$", "usd", "pricing", "1 unpriced", "≥") if word in text], query
+        assert listed(page(client, query)) == in_order or "after" in query
+
+
+def test_with_the_organizations_leave_a_user_sees_own_costs(today: None, acme: Organization, user: User) -> None:
+    acme.show_user_cost = True
+    acme.save()
+    text = page(signed_in(user), "?sort=cost")
+    assert listed(text) == ["dear", "long"]
+    assert "≥ $10.60" in text
+    assert "1 unpriced" in text
+    assert "input 10,100, output 320, cached 7, 1 unpriced, total 10,420 tokens for $10.60" in text
+    assert listed(page(signed_in(user), "?cost_max=1")) == ["long"]
+
+
+def test_a_session_opens_into_exactly_its_requests(today: None, super_admin: User, admin: User, user: User) -> None:
+    for person in (super_admin, admin, user):
+        text = page(signed_in(person), "?range=all")
+        links = [html.unescape(link) for link in re.findall(r'href="(/requests/\?[^"]*session=[^"]*)"', text)]
+        counts = re.findall(r'data-unit="messages?">([\d,]+)<', text)
+        assert len(links) == len(counts) == len(listed(text)) > 1
+        for link, count in zip(links, counts, strict=True):
+            asked = filters.read(QueryDict(link.partition("?")[2]), Viewer.of(person))
+            assert asked.is_valid
+            assert Report(Viewer.of(person), asked.selection).events().count() == int(count), (person, link)
+
+
+def test_a_bad_cost_is_explained_at_its_field(today: None, admin: User) -> None:
+    client = signed_in(admin)
+    for query, reason in (
+        ("?cost_min=x", "Enter a plain number of dollars"),
+        ("?cost_min=-1", "A cost is never negative"),
+        ("?cost_max=1,5", "without commas"),
+        ("?cost_max=NaN", "Enter a plain number"),
+        ("?cost_min=0.0000000001", "at most 9 decimals"),
+        ("?cost_min=99999999999999999999", "more money than there is"),
+        ("?cost_min=2&cost_max=1", "less than where the range begins"),
+    ):
+        text = page(client, query)
+        assert reason in text, query
+        assert 'aria-invalid="true"' in text
+        assert len(listed(text)) == 3
+
+
+def test_nothing_in_an_address_is_an_error(today: None, admin: User) -> None:
+    client = signed_in(admin)
+    for query in (
+        "?sort=x",
+        "?sort=-cost",
+        "?after=x",
+        "?after=1_2",
+        "?after=_1_2_3",
+        "?after=-1_1_1_s",
+        "?sort=recent",
+    ):
+        assert len(listed(page(client, query))) == 3, query
+    for number in (0, 2**63 - 1, 2**62):
+        for sort in SORTS:
+            page(client, f"?sort={sort.key}&after={number}_1_1_s")
+    page(client, f"?after={'9' * 400}_1_1_s&session={'s' * 4000}")
+
+
+def test_without_sessions_the_page_says_so(today: None, acme: Organization, admin: User) -> None:
+    text = page(signed_in(admin), "?range=custom&from=2020-01-01&to=2020-01-02")
+    assert "No usage recorded for this range." in text
+    assert "usage_context" not in text
+    Session.objects.all().delete()
+    text = page(signed_in(admin))
+    assert "No usage recorded for this range." in text
+    assert "usage_context(session=" in text
+
+
+def test_names_from_outside_are_only_text(acme: Organization, admin: User) -> None:
+    evil = '"><script>alert(1)</script>&x=1'
+    record([call(evil, organization="acme", user="ann", session_id=evil, at=datetime.now(UTC))])
+    text = page(signed_in(admin))
+    assert "<script>alert" not in text
+    assert [html.unescape(name) for name in listed(text)] == [evil]
+    link = html.unescape(re.findall(r'href="(/requests/\?[^"]*session=[^"]*)"', text)[0])
+    assert QueryDict(link.partition("?")[2])["session"] == evil
+
+
+def test_the_number_of_queries_does_not_depend_on_the_number_of_sessions(
+    ledger: None, super_admin: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """Whether there are other providers; the sessions; zones of organizations; people; names of organizations."""
+    selection = replace(RANGE, chosen={"provider": ("groq",)})
+    for last_day in (date(2026, 10, 28), date(2026, 11, 20)):
+        with django_assert_num_queries(5):
+            Sessions(EVERYTHING, replace(selection, last_day=last_day)).page()
