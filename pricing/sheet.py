@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Organization, User
 from pricing.models import Price, rank
-from pricing.sheet_forms import Key, NewModelRow, PriceRow, SaveForm
+from pricing.sheet_forms import Key, NewModelRow, PriceRow, Row, SaveForm
 from pricing.versions import add_versions, entered_after, id_of, news_of
 
 MOST_ROWS = 120
@@ -31,21 +31,20 @@ class PriceSheet:
         """``wanted`` is a model that the editor came for: if it has no price, the new row begins with its name."""
         self.organization = organization
         self.newest = Price.objects.aggregate(newest=Max("pk"))["newest"] or 0  # first, so never newer than the rows
-        self._data = data
+        self._data = data or QueryDict()
+        self._seen = id_of(self._data.get("seen"))
         shown = _in_force(organization)
-        self._seen, self._news, self._older = id_of(data.get("seen")) if data else 0, {}, {}
-        if data is not None:
-            self._news = {_key(version): version for version in entered_after(self._seen, organization)}
-            self._older = {_key(row.version): row for row in self._rows_of_older_versions(data, shown)}
+        self._older = {_key(row.version): row for row in self._rows_of_older_versions(shown)}
+        self._news = {_key(version): version for version in entered_after(self._seen, organization)} if data else {}
         self.rows = [self._row(version) for version in shown.values()]
         is_priced = any(wanted == model for _, model in shown)
-        posted_new = data if data is not None and "new-model" in data else None
-        self.new = NewModelRow(organization, set(shown), "" if is_priced else wanted, posted_new)
+        posted = self._data if "new-model" in self._data else None
+        self.new = NewModelRow(organization, set(shown), "" if is_priced else wanted, posted)
         self.save_form = SaveForm(data, label_suffix="")
         self._focus(wanted)
 
     @property
-    def changed(self) -> list[PriceRow]:
+    def changed(self) -> list[Row]:
         return [row for row in (*self.rows, self.new) if row.has_changed()]
 
     @property
@@ -88,36 +87,41 @@ class PriceSheet:
         return sorted(found, key=lambda row: not row.has_changed())[:MOST_ROWS] if len(found) > MOST_ROWS else found
 
     def _row(self, version: Price) -> PriceRow:
-        key = _key(version)
-        older = self._older.get(key)
+        older, news = self._older.get(_key(version)), self._news.get(_key(version))
         if older is not None:
             row = older.moved_to(version)
-            news: Price | None = self._news.get(key, version)
-        else:
-            row = PriceRow(version, self.organization)
-            if self._data is not None and row.add_prefix(Price.RATES[0]) in self._data:
-                row = PriceRow(version, self.organization, self._data)
-            news = self._news.get(key) if row.has_changed() else None
-        if news is not None and (older is not None or news.pk > version.pk):
+            row.notice = f"{self._what_happened(news or version)} {KEPT}"
+            return row
+        row = PriceRow(version, self.organization)
+        if row.add_prefix(Price.RATES[0]) in self._data:
+            row = PriceRow(version, self.organization, self._data)
+        if row.has_changed() and news is not None and news.pk > version.pk:
             row.notice = f"{news_of(news)} {KEPT}"
         return row
 
-    def _rows_of_older_versions(self, data: QueryDict, shown: dict[Key, Price]) -> Iterator[PriceRow]:
+    def _what_happened(self, version: Price) -> str:
+        if version.pk > self._seen:
+            return news_of(version)
+        return f"Meanwhile a scheduled version has begun: {version.summary}."
+
+    def _rows_of_older_versions(self, shown: dict[Key, Price]) -> Iterator[PriceRow]:
         """The rows that were touched and whose version is not the one in force any more."""
-        posted = {int(match[1]) for match in map(ROW_FIELD.match, data) if match}
+        posted = {int(match[1]) for match in map(ROW_FIELD.match, self._data) if match}
         older = posted - {version.pk for version in shown.values()}
         for version in Price.objects.filter(_scope(self.organization), pk__in=older).order_by("pk"):
-            row = PriceRow(version, self.organization, data)
+            row = PriceRow(version, self.organization, self._data)
             if row.has_changed():
                 yield row
 
     def _focus(self, wanted: str) -> None:
         """Begin at the first thing to mend, else at the model that was wanted."""
-        forms_ = (*self.rows, self.new, self.save_form)
-        invalid = [form[name] for form in forms_ for name in form.errors if name in form.fields]
-        rows = [row for row in self.rows if row.version.model == wanted] or [self.new] if wanted else []
-        for field in [*invalid, *(row[Price.RATES[0]] for row in rows)][:1]:
-            field.field.widget.attrs["autofocus"] = True
+        forms = (*self.rows, self.new, self.save_form)
+        targets = [form[name] for form in forms for name in form.errors if name in form.fields]
+        if wanted:
+            row: Row = next((row for row in self.rows if row.version.model == wanted), self.new)
+            targets.append(row[Price.RATES[0]])
+        for target in targets[:1]:
+            target.field.widget.attrs["autofocus"] = True
 
 
 def _in_force(organization: Organization | None) -> dict[Key, Price]:

@@ -18,27 +18,21 @@ Key = tuple[str, str]
 """Provider and model."""
 
 
-class PriceRow(forms.ModelForm[Price]):
+class Row(forms.ModelForm[Price]):
     """The next version of one model. Left as it was shown it is valid and nothing."""
-
-    class Meta:
-        model = Price
-        fields = (*Price.RATES, "enabled")
 
     notice = ""
     """What its editor has to know before it can be saved."""
 
-    def __init__(self, version: Price, organization: Organization | None, data: Any = None) -> None:
-        """``organization`` is whose price the row becomes; the version may be everybody's."""
-        self.version = version
+    def __init__(self, next_version: Price, prefix: str, name: str, data: Any, **more: Any) -> None:
         super().__init__(
-            data,
-            prefix=f"v{version.pk}",
-            instance=version.successor(organization),
-            empty_permitted=True,
-            use_required_attribute=False,
+            data, prefix=prefix, instance=next_version, empty_permitted=True, use_required_attribute=False, **more
         )
-        _dress(self, version.model)
+        for field in self.fields.values():
+            field.help_text = ""
+            field.widget.attrs["aria-label"] = f"{field.label} of {name}"  # for who does not see the table's heads
+            if not isinstance(field, forms.BooleanField):
+                field.widget.attrs |= {"class": "input", "autocomplete": "off", "spellcheck": "false"}
 
     @property
     def rates(self) -> Iterator[forms.BoundField]:
@@ -46,7 +40,7 @@ class PriceRow(forms.ModelForm[Price]):
 
     @property
     def change(self) -> Change:
-        return Change(self.version, self.instance)
+        return Change(None, self.instance)
 
     def has_changed(self) -> bool:
         return self.is_bound and super().has_changed()
@@ -58,6 +52,23 @@ class PriceRow(forms.ModelForm[Price]):
             self.add_error(Price.RATES[0], "Enter at least one price, or untick Enabled.")
         return self.cleaned_data
 
+
+class PriceRow(Row):
+    """A model that has a price."""
+
+    class Meta:
+        model = Price
+        fields = (*Price.RATES, "enabled")
+
+    def __init__(self, version: Price, organization: Organization | None, data: Any = None) -> None:
+        """``organization`` is whose price the row becomes; the version may be everybody's."""
+        self.version = version
+        super().__init__(version.successor(organization), f"v{version.pk}", version.model, data)
+
+    @property
+    def change(self) -> Change:
+        return Change(self.version, self.instance)
+
     def moved_to(self, version: Price) -> "PriceRow":
         """The same touches on another version: what was not touched is as it is there."""
         moved = PriceRow(version, self.instance.organization)
@@ -68,8 +79,8 @@ class PriceRow(forms.ModelForm[Price]):
         return PriceRow(version, self.instance.organization, values)
 
 
-class NewModelRow(PriceRow):
-    """The first version of a model that is not in the table."""
+class NewModelRow(Row):
+    """A model that is not in the table."""
 
     class Meta:
         model = Price
@@ -77,20 +88,7 @@ class NewModelRow(PriceRow):
 
     def __init__(self, organization: Organization | None, taken: set[Key], name: str, data: Any = None) -> None:
         self.taken = taken
-        forms.ModelForm.__init__(
-            self,
-            data,
-            prefix="new",
-            instance=Price(organization=organization),
-            initial={"model": name},
-            empty_permitted=True,
-            use_required_attribute=False,
-        )
-        _dress(self, "the new model")
-
-    @property
-    def change(self) -> Change:
-        return Change(None, self.instance)
+        super().__init__(Price(organization=organization), "new", "the new model", data, initial={"model": name})
 
     def clean_model(self) -> str:
         model: str = self.cleaned_data["model"]
@@ -128,12 +126,3 @@ class SaveForm(forms.Form):
         if start > now + LONGEST_PLAN:
             raise ValidationError("At most ten years ahead.")
         return start
-
-
-def _dress(row: PriceRow, model: str) -> None:
-    """Names for who does not see the table's heads, and the look of inputs."""
-    for field in row.fields.values():
-        field.help_text = ""
-        field.widget.attrs["aria-label"] = f"{field.label} of {model}"
-        if not isinstance(field, forms.BooleanField):
-            field.widget.attrs |= {"class": "input", "autocomplete": "off", "spellcheck": "false"}

@@ -348,6 +348,17 @@ def test_a_version_scheduled_meanwhile_is_told(root: Client) -> None:
     assert "Meanwhile the price sync has added a version: $4000" in editor.review()
 
 
+def test_a_scheduled_version_that_begins_meanwhile_is_told(root: Client) -> None:
+    price = make_price()
+    soon = make_price(at=timezone.now() + timedelta(seconds=0.4), output_usd_per_1k_tokens=Decimal(4))
+    editor = Editor(root).type(price, **{INPUT: "7"})
+    time.sleep(0.5)
+    page = editor.review()
+    assert "Meanwhile a scheduled version has begun: $1000 / 1M input tokens, $4000 / 1M output." in page
+    kept = inputs(page)
+    assert (kept[f"v{soon.pk}-{INPUT}"], kept[f"v{soon.pk}-{OUTPUT}"]) == ("7", "4")
+
+
 def test_a_model_that_somebody_else_added_meanwhile_is_told(root: Client) -> None:
     editor = Editor(root).type(None, model=MODEL, **{INPUT: "7"})
     editor.review()
