@@ -37,7 +37,7 @@ class Turn:
         if not isinstance(content, str) or not isinstance(request_id, str):
             raise ValueError("not a turn")
         content.encode()
-        return cls(value["role"], content[:MAX_TURN_LENGTH], request_id if is_request_id(request_id) else "")
+        return cls(value["role"], content[:MAX_TURN_LENGTH], request_id if _REQUEST_ID.fullmatch(request_id) else "")
 
     @property
     def message(self) -> ChatCompletionMessageParam:
@@ -71,7 +71,3 @@ def new_session() -> str:
 
 def is_session(text: str) -> bool:
     return _SESSION.fullmatch(text) is not None
-
-
-def is_request_id(text: str) -> bool:
-    return _REQUEST_ID.fullmatch(text) is not None

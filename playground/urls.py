@@ -7,5 +7,5 @@ from playground import views
 urlpatterns = [
     path("playground/", views.playground, name="playground"),
     path("playground/answers/", views.ask, name="playground-ask"),
-    path("playground/answers/<str:request_id>/", views.figures, name="playground-figures"),
+    path("playground/answers/<slug:request_id>/", views.figures, name="playground-figures"),
 ]

@@ -22,7 +22,7 @@ from groq_client.call import new_request_id
 from playground import asking
 from playground.asking import Question, booking_of, is_connected
 from playground.choices import first_choice, organizations_of
-from playground.conversation import History, Turn, is_request_id, new_session
+from playground.conversation import History, Turn, new_session
 from playground.failures import UNKNOWN, Failure, explain
 from playground.forms import NEW, QuestionForm
 from playground.recorded import recorded
@@ -97,7 +97,7 @@ def ask(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @with_viewer
 def figures(request: HttpRequest, viewer: Viewer, request_id: str) -> HttpResponse:
     """What was recorded of one answer, as a piece of the page; 404 until it is."""
-    found = recorded(viewer, [request_id]).get(request_id) if is_request_id(request_id) else None
+    found = recorded(viewer, [request_id]).get(request_id)
     if found is None:
         raise Http404
     return render(request, "playground/_figures.html", {"figures": found})
