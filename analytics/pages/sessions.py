@@ -155,4 +155,5 @@ SESSIONS = Page(
     results,
     settings=("sort", "after", "cost_min", "cost_max"),
     style="css/sessions.css",
+    script="js/requests.js",  # copies ids
 )

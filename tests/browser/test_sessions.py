@@ -86,6 +86,9 @@ def test_a_super_admin_sorts_filters_and_opens_a_session(ledger: None, super_adm
     assert "cost_min=0.01" in page.url
     assert page.evaluate("window.sameDocument")
     page.keyboard.press("Escape")
+    dear.hover()
+    dear.get_by_role("button", name="Copy").click()
+    expect(dear.get_by_role("button", name="Copy")).to_have_text("Copied")
     page.get_by_role("link", name=LONG).click()
     page.wait_for_url("**/requests/?*session=*")
     expect(page.locator(".chip", has_text="Session")).to_contain_text(LONG)
