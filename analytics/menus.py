@@ -5,17 +5,19 @@ from dataclasses import dataclass
 
 from analytics.filters import ALL, DEFAULT_PROVIDER, MAX_HOURLY_DAYS, PLACES, RANGES, Facet, Filters, facets_of
 from analytics.query import Query
-from analytics.reports import Choice, Report
+from analytics.reports import Report
 
 OPTIONS = 100
-"""A menu offers the most used values; all that are chosen are among them."""
+"""A menu offers the most used values; all that are chosen are among them. The others are found by searching."""
+SEARCHABLE_FROM = 8
+"""So many values or more come with a search field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
     text: str
     label: str
-    requests: int | None
+    requests: int
     checked: bool
 
 
@@ -25,13 +27,25 @@ class Menu:
 
     facet: Facet
     options: tuple[Option, ...]
-    hidden: int
-    """How many values there are beyond those offered."""
+    total: int
+    """How many values occur in the range."""
+    search: str
+    """What is looked for among them."""
+    found: int
+    """How many values there are, beyond the chosen ones, that match the search."""
     clear: Query | None
 
     @property
     def chosen(self) -> int:
         return sum(option.checked for option in self.options)
+
+    @property
+    def offered(self) -> int:
+        return len(self.options) - self.chosen
+
+    @property
+    def is_searchable(self) -> bool:
+        return self.total >= SEARCHABLE_FROM or bool(self.search)
 
     @property
     def all(self) -> str:
@@ -81,7 +95,27 @@ def grains(filters: Filters) -> list[Choosable]:
 
 def menus(report: Report, filters: Filters) -> list[Menu]:
     facets = (facet for facet in facets_of(report.viewer) if facet.has_menu)
-    return [_menu(facet, report.choices(facet.dimension), filters) for facet in facets]
+    return [menu(report, filters, facet) for facet in facets]
+
+
+def menu(report: Report, filters: Filters, facet: Facet) -> Menu:
+    """What occurs in the range and matches the search in the menu, most used first, below what is chosen."""
+    requests = {choice.value: choice.requests for choice in report.choices(facet.dimension)}
+    search = filters.searched(facet)
+    chosen = filters.selection.chosen.get(facet.dimension, ())
+    wanted = report.matching(facet.dimension, requests, search) if search else requests
+    others = [value for value in wanted if value not in chosen]
+    offered = others[: max(0, OPTIONS - len(chosen))]
+    occurring = [value for value in chosen if value in requests]
+    names = report.names(facet.dimension, [*occurring, *offered])
+    options = [
+        *(Option(facet.text(value), names[value], requests[value], checked=True) for value in occurring),
+        *(_missing(facet.text(value)) for value in chosen if value not in requests),
+        *(Option(facet.text(value), names[value], requests[value], checked=False) for value in offered),
+    ]
+    default = (DEFAULT_PROVIDER,) if facet.name == "provider" else ()
+    clear = filters.only(facet, ()) if chosen and chosen != default else None
+    return Menu(facet, tuple(options), len(requests), search, len(others), clear)
 
 
 def chips(made: Sequence[Menu], filters: Filters) -> list[Chip]:
@@ -104,22 +138,6 @@ def cleared(filters: Filters) -> Query:
     """The same days without any filter."""
     query = filters.query.without(*PLACES, *(facet.name for facet in facets_of(filters.form.viewer)))
     return query.replaced("provider", (ALL,))
-
-
-def _menu(facet: Facet, choices: Sequence[Choice], filters: Filters) -> Menu:
-    chosen = filters.texts(facet)
-    known = {facet.text(choice.value): choice for choice in choices}
-    missing = [_missing(text) for text in chosen if text not in known]
-    picked = [_option(text, known[text], checked=True) for text in chosen if text in known]
-    others = [_option(text, choice, checked=False) for text, choice in known.items() if text not in chosen]
-    shown = others[: max(0, OPTIONS - len(chosen))]
-    default = (DEFAULT_PROVIDER,) if facet.name == "provider" else ()
-    clear = filters.only(facet, ()) if chosen and chosen != default else None
-    return Menu(facet, (*picked, *missing, *shown), len(others) - len(shown), clear)
-
-
-def _option(text: str, choice: Choice, *, checked: bool) -> Option:
-    return Option(text, choice.label or "(none)", choice.requests, checked)
 
 
 def _missing(text: str) -> Option:

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 
-from accounts.viewer import Viewer
 from analytics.charts import tone
 from analytics.filters import Facet, Filters, facets_of
 from analytics.query import Query
-from analytics.reports import Report, Row, Summary
+from analytics.reports import Report, Summary, Value
 
 ROWS = 10
-TABLES = ("model", "project", "user", "expert", "template", "organization")
+TABLES = ("model", "project", "user", "expert", "template", "feature", "organization")
+FIND = {name: f"find-{name}" for name in TABLES}
+"""In a query string: what is looked for in a table."""
+LONGEST_SEARCH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ class Table:
     total: int
     """How many rows there are on all pages."""
     first: int
+    find: str
+    """The name of the search field; empty where all rows are on one page anyway."""
+    wanted: str
+    """What is looked for."""
     share_of: str
     back: Query | None
     on: Query | None
@@ -85,40 +92,50 @@ def tables(report: Report, filters: Filters) -> list[Table]:
     """A table for each dimension that the viewer can compare; those that know only "none" are left out."""
     shown = (facet for facet in facets_of(report.viewer) if facet.name in TABLES)
     ordered = sorted(shown, key=lambda facet: TABLES.index(facet.name))
-    made = ((facet, report.breakdown(facet.dimension)) for facet in ordered)
-    return [_table(facet, rows, filters, report.viewer) for facet, rows in made if any(row.value for row in rows)]
+    return [_table(facet, report, filters) for facet in ordered if any(report.sums_by(facet.dimension))]
 
 
-def _table(facet: Facet, rows: Sequence[Row], filters: Filters, viewer: Viewer) -> Table:
-    columns = [column for column in COLUMNS if viewer.sees_cost or column.key != COST]
-    sort = _sort(filters.query, facet, columns)
-    rows = _sorted(rows, sort, columns)
-    pages = max(1, -(-len(rows) // ROWS))
+def _table(facet: Facet, report: Report, filters: Filters) -> Table:
+    columns = [column for column in COLUMNS if report.viewer.sees_cost or column.key != COST]
+    sort, wanted = _sort(filters.query, facet, columns), _wanted(filters.query, facet)
+    values = _sorted(report, facet, wanted, sort, columns)
+    pages = max(1, -(-len(values) // ROWS))
     page = min(_page(filters.query, facet), pages)
     measure = next((c for c in columns if c.key == sort.key and c.adds_up), columns[0])
-    total = sum((_number(measure.amount(row.totals)) for row in rows), Decimal(0))
     return Table(
         name=facet.name,
         label=facet.label,
         headers=_headers(facet, columns, sort, filters.query),
-        lines=tuple(_line(facet, row, filters, measure, total) for row in rows[(page - 1) * ROWS : page * ROWS]),
-        total=len(rows),
+        lines=_lines(facet, report, values[(page - 1) * ROWS : page * ROWS], measure, filters),
+        total=len(values),
         first=(page - 1) * ROWS + 1,
+        find=FIND[facet.name] if wanted or pages > 1 else "",
+        wanted=wanted,
         share_of=measure.label.lower(),
         back=_to_page(filters.query, facet, page - 1) if page > 1 else None,
         on=_to_page(filters.query, facet, page + 1) if page < pages else None,
     )
 
 
-def _line(facet: Facet, row: Row, filters: Filters, measure: Column, total: Decimal) -> Line:
-    share = _number(measure.amount(row.totals)) / total if total else Decimal(0)
-    colour = tone(str(row.value)) if facet.name == "model" else 0
-    link = filters.only(facet, (facet.text(row.value),))
-    return Line(row.label or "(none)", link, row.totals, float(share), colour)
+def _lines(
+    facet: Facet, report: Report, values: Sequence[Value], measure: Column, filters: Filters
+) -> tuple[Line, ...]:
+    names, sums = report.names(facet.dimension, values), report.sums_by(facet.dimension)
+    whole = measure.amount(report.totals())
+    return tuple(
+        Line(
+            label=names[value],
+            link=filters.only(facet, (facet.text(value),)),
+            totals=sums[value],
+            share=_share(measure.amount(sums[value]), whole),
+            tone=tone(str(value)) if facet.name == "model" else 0,
+        )
+        for value in values
+    )
 
 
-def _number(amount: float | Decimal | None) -> Decimal:
-    return Decimal(amount or 0)
+def _share(amount: float | Decimal | None, whole: float | Decimal | None) -> float:
+    return float(amount or 0) / float(whole) if whole else 0.0
 
 
 def _setting(query: Query, name: str, facet: Facet) -> str:
@@ -145,18 +162,26 @@ def _page(query: Query, facet: Facet) -> int:
     return max(1, int(text)) if text.isdecimal() and len(text) < 10 else 1
 
 
+def _wanted(query: Query, facet: Facet) -> str:
+    return next(iter(query.values(FIND[facet.name])), "").strip()[:LONGEST_SEARCH]
+
+
 def _to_page(query: Query, facet: Facet, page: int) -> Query:
     return _with_setting(query, "page", facet, str(page) if page > 1 else "")
 
 
-def _sorted(rows: Sequence[Row], sort: Sort, columns: Sequence[Column]) -> list[Row]:
-    """Ties by name. Rows that have no value come last, whichever the direction."""
-    by_name = sorted(rows, key=lambda row: row.label.casefold(), reverse=sort.key == NAME and sort.descending)
+def _sorted(report: Report, facet: Facet, wanted: str, sort: Sort, columns: Sequence[Column]) -> list[Value]:
+    """The values to show. Ties by requests. What has no amount comes last, whichever the direction."""
+    sums = report.sums_by(facet.dimension)
+    values = report.matching(facet.dimension, sums, wanted) if wanted else list(sums)
     if sort.key == NAME:
-        return by_name
+        names = report.names(facet.dimension, values)
+        return sorted(values, key=lambda value: names[value].casefold(), reverse=sort.descending)
     amount = next(column.amount for column in columns if column.key == sort.key)
-    sign = -1 if sort.descending else 1
-    return sorted(by_name, key=lambda row: (amount(row.totals) is None, sign * _number(amount(row.totals))))
+    amounts = {value: amount(sums[value]) for value in values}
+    known = [(number, value) for value, number in amounts.items() if number is not None]
+    known.sort(key=itemgetter(0), reverse=sort.descending)
+    return [value for _, value in known] + [value for value, number in amounts.items() if number is None]
 
 
 def _headers(facet: Facet, columns: Sequence[Column], sort: Sort, query: Query) -> tuple[Header, ...]:

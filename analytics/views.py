@@ -59,8 +59,8 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
             logger.exception("Analytics could not be loaded.")
             return _failed(request, part)
         source = request.headers.get("HX-Source", "")
-        if part != WHOLE and source != RESULTS_ELEMENT:  # a refresh is no step in the history, nor is every letter typed
-            header = "HX-Replace-Url" if source.startswith("input#") else "HX-Push-Url"
+        if part != WHOLE and source != RESULTS_ELEMENT:  # a refresh is no step in the history
+            header = "HX-Replace-Url" if source.startswith("input#") else "HX-Push-Url"  # nor is every letter typed
             response[header] = f"{request.path}{asked.query if asked.query.pairs else ''}"
         patch_vary_headers(response, ["HX-Request-Type", "HX-Target"])
         return response
@@ -121,7 +121,7 @@ def choices(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
     except DatabaseError:
         logger.exception("The choices of a filter could not be loaded.")
         response = HttpResponse("We couldn't load analytics. Please try again.", status=503)
-        response["HX-Retarget"], response["HX-Reswap"] = f"#hint-{name}", "innerHTML"  # what is chosen stays in the form
+        response["HX-Retarget"], response["HX-Reswap"] = f"#hint-{name}", "innerHTML"  # choices stay
         return response
 
 

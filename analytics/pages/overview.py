@@ -8,7 +8,7 @@ from analytics.cards import cards
 from analytics.filters import PLACES, Filters
 from analytics.pages import Page
 from analytics.reports import Report, Totals, chart_groups
-from analytics.tables import tables
+from analytics.tables import FIND, tables
 from analytics.unpriced import unpriced_link
 
 HOURLY_LATENCY_UP_TO = 400_000
@@ -67,7 +67,7 @@ OVERVIEW = Page(
     "Overview",
     "analytics/overview/results.html",
     results,
-    settings=("sort", "page"),
+    settings=("sort", "page", *FIND.values()),
     style="css/overview.css",
     has_charts=True,
 )

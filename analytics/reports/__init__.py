@@ -29,6 +29,7 @@ __all__ = [
     "Summary",
     "Totals",
     "Value",
+    "Value",
     "chart_groups",
     "event_of",
     "first_day",

@@ -1,25 +1,48 @@
 """Names for people, of what events know by id."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
 
 from accounts.models import Organization, Project, User
+from accounts.search import MAX_WORDS, containing
 from accounts.viewer import Viewer
 from analytics.selection import Dimension
 
 NONE_LABEL = "(none)"
 
+SEARCHED: dict[Dimension, tuple[str, ...]] = {
+    "organization_id": ("name",),
+    "project_id": ("name", "slug"),
+    "user_id": ("first_name", "last_name", "handle"),
+}
+"""What is known by its id, and where its name is looked for."""
+
 
 def labels(viewer: Viewer, dimension: Dimension, values: Sequence[Any]) -> dict[Any, str]:
     """Names for people. What a call did not say is "(none)". Two organizations may each have a project "web" or an Ann,
     so that somebody who sees several is told whose."""
-    none: dict[Any, str] = {0: NONE_LABEL, "": NONE_LABEL}
+    known = _names_of_ids(viewer, dimension, values) if dimension in SEARCHED else {}
+    return {value: known.get(value, str(value)) if value else NONE_LABEL for value in values}
+
+
+def matching(viewer: Viewer, dimension: Dimension, values: Iterable[Any], text: str) -> list[Any]:
+    """Those of the values whose names have each of the text's words, in whatever case."""
+    words = text.casefold().split()[:MAX_WORDS]
+
+    def says(name: str) -> bool:
+        return all(word in name.casefold() for word in words)
+
+    is_wanted: Callable[[Any], bool] = says
+    if dimension in SEARCHED:
+        is_wanted = _ids_named(viewer, dimension, text).__contains__
+    return [value for value in values if (is_wanted(value) if value else says(NONE_LABEL))]
+
+
+def _names_of_ids(viewer: Viewer, dimension: Dimension, values: Sequence[Any]) -> dict[Any, str]:
     if dimension == "organization_id":
-        return none | dict(Organization.objects.filter(pk__in=values).order_by().values_list("pk", "name"))
-    if dimension not in ("project_id", "user_id"):
-        return none
+        return dict(Organization.objects.filter(pk__in=values).order_by().values_list("pk", "name"))
     whose: dict[int | None, str] = {}
     if viewer.organization_ids is None:
         whose |= dict(Organization.objects.values_list("pk", "name"))
@@ -28,6 +51,17 @@ def labels(viewer: Viewer, dimension: Dimension, values: Sequence[Any]) -> dict[
         named = Project.objects.filter(pk__in=values).only("name", "organization_id").order_by()
     else:
         named = User.objects.filter(pk__in=values).only("first_name", "last_name", "handle", "organization_id")
-    return none | {
-        one.pk: " · ".join(filter(None, [one.display_name, whose.get(one.organization_id)])) for one in named
-    }
+    return {one.pk: " · ".join(filter(None, [one.display_name, whose.get(one.organization_id)])) for one in named}
+
+
+def _ids_named(viewer: Viewer, dimension: Dimension, text: str) -> set[int]:
+    """Who says whose a thing is finds it by that as well."""
+    fields = SEARCHED[dimension]
+    if dimension == "organization_id":
+        return set(containing(Organization.objects.order_by(), text, fields).values_list("pk", flat=True))
+    rows: QuerySet[Project] | QuerySet[User] = (Project if dimension == "project_id" else User).objects.order_by()
+    if viewer.organization_ids is None:
+        fields = (*fields, "organization__name")
+    else:
+        rows = rows.filter(organization__in=viewer.organization_ids)
+    return set(containing(rows, text, fields).values_list("pk", flat=True))

@@ -4,7 +4,7 @@ Each question goes to the smallest cube that has its dimensions, or, where none 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
@@ -17,10 +17,9 @@ from django.db.models.functions import ExtractIsoWeekDay
 from accounts.viewer import Viewer
 from analytics.cubes import smallest_with
 from analytics.models import Rollup, UsageEvent
-from analytics.reports import percentiles
+from analytics.reports import names, percentiles
 from analytics.reports.event_sums import Group, Key, Sums, sums_of_events
 from analytics.reports.measures import COST_SUMS, PREFIX, ROLLUP_MEASURES
-from analytics.reports.names import labels
 from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
 from analytics.reports.scope import selected, visible
 from analytics.reports.sums import Choice, DatedTotals, Point, Row, Summary, Totals
@@ -42,6 +41,8 @@ FEW_EVENTS = 50_000
 """So many events are read quickly, whatever is asked of them."""
 
 
+Value = str | int
+"""Of a dimension: a name, or an id."""
 S = TypeVar("S", Summary, Totals, DatedTotals, Bucket)
 M = TypeVar("M", Totals, Histogram)
 
@@ -53,7 +54,7 @@ class Report:
         self.viewer = viewer
         self.selection = selection
         self._together = groups
-        self._breakdowns: dict[tuple[Dimension, bool], tuple[Row, ...]] = {}
+        self._breakdowns: dict[tuple[Dimension, bool], Mapping[Value, Summary]] = {}
         self._event_sums: dict[Selection, dict[Group, list[tuple[Key, Sums]]]] = {}
 
     def totals(self) -> Totals:
@@ -83,8 +84,22 @@ class Report:
         return dict(self._grouped(self.selection, HEAT, Summary))
 
     def breakdown(self, dimension: Dimension) -> Sequence[Row]:
-        """A row for each value, most requests first."""
-        return self._rows(dimension, within_choice=True)
+        """A row with its name for each value, most requests first."""
+        sums = self.sums_by(dimension)
+        names = self.names(dimension, sums)
+        return [Row(value, names[value], totals) for value, totals in sums.items()]
+
+    def sums_by(self, dimension: Dimension) -> Mapping[Value, Summary]:
+        """What each value adds up to, most requests first; without the names, of which there may be thousands."""
+        return self._sums_by(dimension, within_choice=True)
+
+    def names(self, dimension: Dimension, values: Iterable[Value]) -> dict[Value, str]:
+        """What people call these values. For values that occur: it does not ask who may see them."""
+        return names.labels(self.viewer, dimension, list(values))
+
+    def matching(self, dimension: Dimension, values: Iterable[Value], text: str) -> list[Value]:
+        """Those of the values whose names have each of the text's words, in their order."""
+        return names.matching(self.viewer, dimension, values, text)
 
     def totals_by(self, *names: str) -> dict[Key, DatedTotals]:
         """The totals of each combination of dimensions that occurs."""
@@ -96,8 +111,7 @@ class Report:
 
     def choices(self, dimension: Dimension) -> Sequence[Choice]:
         """What occurs in the range, whatever else is chosen in this dimension."""
-        rows = self._rows(dimension, within_choice=False)
-        return [Choice(row.value, row.label, row.totals.requests) for row in rows]
+        return [Choice(value, sums.requests) for value, sums in self._sums_by(dimension, within_choice=False).items()]
 
     def latency_percentiles(self) -> Percentiles | None:
         """Of latency in ms; exact for small numbers of requests, else from a histogram (within about 3 %)."""
@@ -136,16 +150,13 @@ class Report:
         everything = Selection(self.selection.first_day, self.selection.last_day)
         return not self.selection.chosen or self._sum(everything).requests <= FEW_EVENTS
 
-    def _rows(self, dimension: Dimension, *, within_choice: bool) -> tuple[Row, ...]:
-        chosen = self.selection.chosen
-        within_choice = within_choice or dimension not in chosen
+    def _sums_by(self, dimension: Dimension, *, within_choice: bool) -> Mapping[Value, Summary]:
+        within_choice = within_choice or dimension not in self.selection.chosen
         if (dimension, within_choice) not in self._breakdowns:
             selection = self.selection if within_choice else self.selection.without(dimension)
-            grouped = [(key[0], totals) for key, totals in self._grouped(selection, (dimension,), Summary)]
-            names = labels(self.viewer, dimension, [value for value, _ in grouped])
-            rows = [Row(value, names.get(value, str(value)), totals) for value, totals in grouped]
-            rows.sort(key=lambda row: (-row.totals.requests, str(row.label)))
-            self._breakdowns[dimension, within_choice] = tuple(rows)
+            grouped = [(key[0], sums) for key, sums in self._grouped(selection, (dimension,), Summary)]
+            grouped.sort(key=lambda pair: (-pair[1].requests, pair[0]))
+            self._breakdowns[dimension, within_choice] = dict(grouped)
         return self._breakdowns[dimension, within_choice]
 
     def _sum(self, selection: Selection) -> Totals:

@@ -90,5 +90,4 @@ class Choice:
     """A value that a filter offers: it occurs in the range and the viewer may see it."""
 
     value: str | int
-    label: str
     requests: int

@@ -30,20 +30,13 @@
     target.classList.toggle("to-left", panel.getBoundingClientRect().right > document.documentElement.clientWidth - 8);
   }, true);
 
-  const search = (input) => {
-    const wanted = input.value.trim().toLowerCase();
-    for (const option of input.closest(".panel").querySelectorAll(".option")) {
-      option.hidden = !option.querySelector("span").textContent.toLowerCase().includes(wanted);
-    }
-  };
-  document.addEventListener("input", ({ target }) => { if (target.matches(".menu-search")) search(target); });
-  document.addEventListener("keydown", (event) => {  // Enter in the search field is no wish to submit
-    if (event.key === "Enter" && event.target.matches(".menu-search")) event.preventDefault();
+  document.addEventListener("keydown", (event) => {  // Enter in a search field that has searched already
+    if (event.key === "Enter" && event.target.matches("[data-search]")) event.preventDefault();
   });
 
   // --- The filter form -------------------------------------------------------------------------------------------
   let waiting = 0;
-  const isFilter = (element) => element.form?.id === "filters" && element.name;
+  const isFilter = (element) => element.form?.id === "filters" && element.name && !element.matches("[data-search]");
 
   document.addEventListener("change", ({ target }) => {
     if (!isFilter(target)) return;
@@ -52,7 +45,7 @@
   });
   // Short addresses: what is empty is not said.
   document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
-    if (ctx.sourceElement.id !== "filters") return;
+    if (ctx.sourceElement.id !== "filters" && !ctx.sourceElement.matches("[data-search]")) return;
     for (const [name, value] of [...ctx.request.body]) if (value === "") ctx.request.body.delete(name);
   });
 
@@ -64,7 +57,6 @@
     });
   }
   document.addEventListener("htmx:after:swap", () => {
-    for (const input of document.querySelectorAll(".menu-search")) if (input.value) search(input);
     if (waiting) return;  // the reader has gone on; the next answer settles it
     for (const input of document.querySelectorAll("#filters input:is([type=checkbox], [type=radio])")) {
       input.checked = input.defaultChecked;
