@@ -49,7 +49,8 @@ class Viewer:
 
     def narrowed_to(self, user: User) -> Self:
         """The same, of one person's own rows in the person's own organization: less than before, never more."""
-        organization_ids, user_ids = frozenset({user.organization_id} - {None}), frozenset({user.pk})
+        organization_ids = frozenset() if user.organization_id is None else frozenset({user.organization_id})
+        user_ids = frozenset({user.pk})
         if self.organization_ids is not None:
             organization_ids &= self.organization_ids
         if self.user_ids is not None:

@@ -82,11 +82,11 @@ MEASURES = (
     Measure("Cost of priced messages", lambda m: m.totals.cost_usd, figures.money, about_cost=True),
     Measure("Cost per priced message", _cost_each, figures.money, "bad", about_cost=True),
     Measure("Error rate", lambda m: m.totals.error_rate, figures.percent, "bad", is_rate=True),
-    Measure("Latency, half take up to", lambda m: m.latency.p50, figures.duration, "bad"),
-    Measure("Latency, 95 of 100 take up to", lambda m: m.latency.p95, figures.duration, "bad"),
-    Measure("Latency, 99 of 100 take up to", lambda m: m.latency.p99, figures.duration, "bad"),
-    Measure("First token, on average", lambda m: m.totals.avg_ttft_ms, figures.duration, "bad"),
-    Measure("Output tokens per second", lambda m: m.tokens_per_second, figures.per_second, "good"),
+    Measure("Latency p50", lambda m: m.latency.p50, figures.duration, "bad"),
+    Measure("Latency p95", lambda m: m.latency.p95, figures.duration, "bad"),
+    Measure("Latency p99", lambda m: m.latency.p99, figures.duration, "bad"),
+    Measure("First token", lambda m: m.totals.avg_ttft_ms, figures.duration, "bad"),
+    Measure("Tokens/s", lambda m: m.tokens_per_second, figures.per_second, "good"),
     Measure("Last used", lambda m: m.last_day, figures.day),
 )
 

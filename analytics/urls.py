@@ -3,6 +3,7 @@
 from django.urls import path
 
 from analytics import views
+from analytics.pages.my_usage import my_usage
 
 urlpatterns = [
     path("", views.overview, name="analytics"),
@@ -12,6 +13,7 @@ urlpatterns = [
     path("requests/<int:organization_id>-<int:pk>/", views.request_detail, name="request-detail"),
     path("sessions/", views.sessions, name="sessions"),
     path("models/", views.models, name="models"),
+    path("my-usage/", my_usage, name="my-usage"),
     path("export.csv", views.export_csv, name="export-csv"),
     path("export.jsonl", views.export_jsonl, name="export-jsonl"),
 ]

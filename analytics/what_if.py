@@ -22,7 +22,7 @@ from pricing.fields import DollarField, validate_money
 from pricing.models import validate_rate
 
 FIELDS = ("cost_of", "cost_on", "cost_input", "cost_output", "cost_cached", "cost_per")
-TYPED = {"cost_input": "Input", "cost_output": "Output", "cost_cached": "Cached input"}
+TYPED = {"cost_input": "Input $", "cost_output": "Output $", "cost_cached": "Cached input $ (empty: as input)"}
 PER = {"1m": "$ per 1M tokens", "1k": "$ per 1k tokens"}
 THOUSANDS_AS_EXPONENT = {"1m": -3, "1k": 0}
 """A price for so many tokens, as one for a thousand: times ten to this."""
@@ -58,9 +58,9 @@ class WhatIfForm(forms.Form):
         targets = [(name, name) for name in sorted(self._prices)]
         self.fields["cost_of"] = _choice("Traffic", [("", "All models under these filters"), *traffic])
         self.fields["cost_on"] = _choice("At the price of", [("", "My own price, below"), *targets])
+        self.fields["cost_per"] = _choice("My own price is in", list(PER.items()))
         for name, label in TYPED.items():
-            self.fields[name] = DollarField(label=f"{label} $", required=False)
-        self.fields["cost_per"] = _choice("These are", list(PER.items()))
+            self.fields[name] = DollarField(label=label, required=False)
         for name, field in self.fields.items():
             field.widget.attrs |= {"class": "input", "autocomplete": "off"}
             if name in self.errors:

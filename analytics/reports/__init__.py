@@ -7,6 +7,7 @@ from analytics.reports.models import MODEL_GROUPS, ModelUsage, models_used
 from analytics.reports.percentiles import LatencyPoint, Percentiles
 from analytics.reports.report import PAGE_GROUPS, Report, Value, chart_groups
 from analytics.reports.scope import selected, snapshot, visible
+from analytics.reports.session_averages import SessionAverages, session_averages
 from analytics.reports.sessions import Conversation, Sessions
 from analytics.reports.sums import Choice, Point, Row, Summary, Totals
 
@@ -25,16 +26,17 @@ __all__ = [
     "Point",
     "Report",
     "Row",
+    "SessionAverages",
     "Sessions",
     "Summary",
     "Totals",
-    "Value",
     "Value",
     "chart_groups",
     "event_of",
     "first_day",
     "models_used",
     "selected",
+    "session_averages",
     "snapshot",
     "today",
     "version",

@@ -206,7 +206,7 @@ def test_two_models_side_by_side(ledger: None, admin: User) -> None:
     found = lines(html, "compare-title")
     assert found["Messages"] == ["3", "1", "down 66.7%"]
     assert found["Error rate"] == ["33.3%", "0%", "down 33.3 pp better"]
-    assert found["Output tokens per second"] == ["150", "100", "down 33.3% worse"]
+    assert found["Tokens/s"] == ["150", "100", "down 33.3% worse"]
     assert found["Cost per priced message"] == ["$0.8333", "$1.90", "up 128% worse"]
     assert found["Last used"][2] == "–"
 

@@ -1,0 +1,177 @@
+"""My usage: one's own figures, whatever the role."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import Organization, User
+from accounts.viewer import Viewer
+from analytics import figures
+from analytics.models import UsageEvent
+from analytics.recording import record
+from analytics.reports import Report, today
+from tests.analytics.calls import call, failed, summed, usage
+from tests.cast import signed_in
+from tests.pricing.prices import make_price
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime.now(UTC)
+ABOUT_COST = re.compile(r"\$\s?\d|cost|pric|usd", re.IGNORECASE)
+
+
+@pytest.fixture
+def ledger(acme: Organization, globex: Organization, user: User, colleague: User, outsider: User, admin: User) -> None:
+    """Ann's calls of today, of some days ago and of last year; others' calls of the same sessions."""
+    make_price("one/a", at=NOW - timedelta(days=800))
+    ann: dict[str, Any] = {"organization": "acme", "user": "ann"}
+    record(
+        [
+            call("one/a", at=NOW, **ann, session_id="s1", usage=usage(1_000, 500)),
+            call("one/a", at=NOW - timedelta(days=3), **ann, session_id="s1", usage=usage(300, 100)),
+            call("two/b", at=NOW - timedelta(days=3), **ann, session_id="s2", usage=usage(40, 4)),
+            call("one/a", at=NOW - timedelta(days=400), **ann, usage=usage(7, 1)),
+            failed(at=NOW - timedelta(days=400), **ann, model_requested="one/a"),
+            call("one/a", at=NOW, organization="acme", user="ben", session_id="s1", usage=usage(90_000, 1)),
+            call("secret/g", at=NOW, organization="globex", user="eve", usage=usage(80_000, 1)),
+        ]
+    )
+
+
+def page(person: User) -> str:
+    response = signed_in(person).get("/my-usage/")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def text(html: str) -> str:
+    return unescape(" ".join(re.sub(r"<[^>]*>", " ", html).split()))
+
+
+def cards(html: str) -> dict[str, str]:
+    return {
+        text(found[1]): text(found[2])
+        for found in re.finditer(r"<article.*?<h2>(.*?)</h2>(.*?)</article>", html, re.DOTALL)
+    }
+
+
+def rows(html: str) -> dict[str, list[str]]:
+    found = re.findall(r'<tr>\s*<th scope="row">(.*?)</th>(.*?)</tr>', html, re.DOTALL)
+    return {
+        text(name): [text(cell) for cell in re.findall(r"<td.*?>(.*?)</td>", rest, re.DOTALL)] for name, rest in found
+    }
+
+
+def own_events(person: User) -> list[UsageEvent]:
+    return list(UsageEvent.objects.filter(user=person))
+
+
+def test_each_period_is_the_sum_of_its_own_events(ledger: None, user: User, acme: Organization) -> None:
+    acme.show_user_cost = True
+    acme.save()
+    found, day = cards(page(user)), today(Viewer.of(user))
+    begins = {"Today": day, "This month": day.replace(day=1), "All time": day - timedelta(days=5_000)}
+    assert list(found) == list(begins)
+    for name, first in begins.items():
+        expected = summed(event for event in own_events(user) if event.day >= first)
+        assert f"{figures.compact(expected.total_tokens)} tokens" in found[name]
+        assert f"Messages {expected.requests} " in found[name]
+        assert f"Cost {figures.money(expected.cost_usd)}" in found[name]
+    assert "Unpriced 1" in found["All time"]
+    assert "Failed 1" in found["All time"]
+
+
+def test_averages_of_a_message_and_of_a_session(ledger: None, user: User, acme: Organization) -> None:
+    acme.show_user_cost = True
+    acme.save()
+    found, events = rows(page(user)), own_events(user)
+    expected = summed(events)
+    assert expected.cost_usd is not None
+    priced = expected.requests - expected.unpriced
+    assert found["A message"] == ["1", f"{expected.total_tokens / 5:.0f}", figures.money(expected.cost_usd / priced)]
+    in_sessions = summed(event for event in events if event.session_id)
+    assert in_sessions.cost_usd is not None
+    assert found["A session of 2"] == [
+        "1.5", f"{in_sessions.total_tokens / 2:.0f}", f"≥ {figures.money(in_sessions.cost_usd / 2)}",
+    ]  # fmt: skip
+
+
+def test_the_most_used_models(ledger: None, user: User) -> None:
+    found = rows(page(user))
+    assert found["one/a"][:2] == ["4", "80%"]
+    assert found["two/b"][:2] == ["1", "20%"]
+    assert "secret/g" not in found
+
+
+def test_no_cost_for_who_may_not_see_it(ledger: None, user: User) -> None:
+    assert ABOUT_COST.findall(page(user)) == []
+
+
+def test_others_are_not_in_it(ledger: None, user: User, admin: User, super_admin: User, stranger: User) -> None:
+    assert "90" not in cards(page(user))["Today"]
+    for person in (admin, super_admin):  # they see others elsewhere, and have used nothing themselves
+        assert "You have not used anything yet." in page(person)
+    assert "Nothing to see yet" in page(stranger)
+
+
+def test_an_admin_with_calls_sees_them(ledger: None, admin: User) -> None:
+    record([call("one/a", organization="acme", user="boss", at=NOW, usage=usage(11, 2))])
+    assert "13 tokens" in cards(page(admin))["All time"]
+
+
+def test_a_visitor_signs_in_first() -> None:
+    response = Client().get("/my-usage/")
+    assert response["Location"] == "/sign-in/?next=/my-usage/"
+    assert Client().post("/my-usage/").status_code in (302, 405)
+
+
+def test_it_is_in_the_account_menu_of_whoever_has_an_organization(user: User, super_admin: User) -> None:
+    assert 'href="/my-usage/"' in page(user)
+    assert 'href="/my-usage/"' not in page(super_admin)
+
+
+def test_a_viewer_is_narrowed_and_never_widened(
+    user: User, colleague: User, outsider: User, admin: User, super_admin: User, acme: Organization
+) -> None:
+    for person in (user, admin):
+        narrowed = Viewer.of(person).narrowed_to(person)
+        assert (narrowed.organization_ids, narrowed.user_ids) == ({acme.pk}, {person.pk})
+        assert narrowed.sees_cost == Viewer.of(person).sees_cost
+    assert Viewer.of(user).narrowed_to(colleague).user_ids == frozenset()
+    assert Viewer.of(admin).narrowed_to(outsider).organization_ids == frozenset()
+    assert Viewer.of(super_admin).narrowed_to(super_admin).organization_ids == frozenset()
+
+
+def test_it_takes_a_fixed_number_of_queries(ledger: None, user: User) -> None:
+    client = signed_in(user)
+    with CaptureQueriesContext(connection) as before:
+        client.get("/my-usage/")
+    record(
+        call(f"m{n}", organization="acme", user="ann", session_id=f"x{n}", at=NOW - timedelta(days=n))
+        for n in range(30)
+    )
+    with CaptureQueriesContext(connection) as after:
+        client.get("/my-usage/")
+    # Who looks and the transaction; then: time zones, first day, three periods, sessions, models.
+    assert len(after) == len(before) <= MOST_QUERIES
+
+
+MOST_QUERIES = 20
+
+
+def test_a_failure_is_said(ledger: None, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise OperationalError("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(Report, "_sum", gone)
+    response = Client(raise_request_exception=False)
+    response.force_login(user)
+    answer = response.get("/my-usage/")
+    assert answer.status_code == 503
+    assert "We couldn't load analytics. Please try again." in unescape(answer.content.decode())
