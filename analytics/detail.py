@@ -82,8 +82,8 @@ def _call(viewer: Viewer, event: UsageEvent) -> list[Fact]:
     project = event.project.display_name if event.project else ""
     return [
         Fact("Started", str(_local(event.timestamp, event))),
-        Fact("Started, UTC", _local(event.timestamp, event).utc),
-        Fact("Recorded, UTC", _local(event.received_at, event).utc),
+        Fact("In UTC", _local(event.timestamp, event).utc),
+        Fact("Recorded", _local(event.received_at, event).utc),
         Fact("Organization", event.organization.name),
         Fact("Project", project, _same(event, "project", event.project_id)),
         Fact("User", user, None if viewer.user_ids is not None else _same(event, "user", event.user_id)),
@@ -120,14 +120,15 @@ def _usage(event: UsageEvent) -> list[Fact]:
 
 
 def _limits(event: UsageEvent) -> list[Fact]:
-    def left(remaining: int | None, limit: int | None) -> str:
-        if remaining is None:
-            return "" if limit is None else f"limit {figures.count(limit)}"
-        return figures.count(remaining) + ("" if limit is None else f" of {figures.count(limit)}")
-
+    """What Groq said was left, as far as it said so."""
+    known = (
+        ("Requests left that day", event.remaining_requests, event.limit_requests),
+        ("Tokens left that minute", event.remaining_tokens, event.limit_tokens),
+    )
     return [
-        Fact("Requests left that day", left(event.remaining_requests, event.limit_requests)),
-        Fact("Tokens left that minute", left(event.remaining_tokens, event.limit_tokens)),
+        Fact(label, " of ".join(figures.NOTHING if n is None else figures.count(n) for n in (left, limit)))
+        for label, left, limit in known
+        if (left, limit) != (None, None)
     ]
 
 
