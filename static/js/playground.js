@@ -11,6 +11,7 @@
   const [log, send, stop, welcome] = [byId("log"), byId("send"), byId("stop"), byId("welcome")];
   const FIGURES_EVERY_MS = 400;
   const FIGURES_ATTEMPTS = 15;
+  const STOPPED_AFTER_MS = 1200;  // the server has to notice, and to count the tokens itself
   const WORDS = {
     waiting: "Waiting for the model…",
     empty: "(The answer has no text.)",
@@ -42,7 +43,7 @@
 
   const fail = (turn, { message: words, code = "", details = "" }) => {
     const notice = document.createElement("p");
-    notice.className = "notice error";
+    notice.className = words === WORDS.stopped ? "notice" : "notice error";
     notice.append(`${words} `);
     for (const [name, text] of [["code", code], ["small", details]]) {
       if (text) notice.append(Object.assign(document.createElement(name), { textContent: text }));
@@ -51,9 +52,11 @@
   };
 
   // --- What was recorded ---------------------------------------------------------------------------------------------
-  const showFigures = async (turn, requestId) => {
+  const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+  const showFigures = async (turn, requestId, after) => {
     const place = turn.querySelector(".recorded");
     place.textContent = WORDS.recording;
+    await pause(after);
     for (let attempt = 0; attempt < FIGURES_ATTEMPTS; attempt += 1) {
       const response = await fetch(form.dataset.answers.replace("?", `${requestId}/?`)).catch(() => null);
       if (response?.ok && !response.redirected) {
@@ -61,7 +64,7 @@
         growing(() => { place.innerHTML = html; });
         return;
       }
-      await new Promise((resolve) => { setTimeout(resolve, FIGURES_EVERY_MS); });
+      await pause(FIGURES_EVERY_MS);
     }
     place.textContent = WORDS.unrecorded;
   };
@@ -145,7 +148,7 @@
     if (text && (!error || error.message === WORDS.stopped)) remember(question, text, requestId);
     if (error && action === "send" && !message.value && !text) message.value = question;
     turn.removeAttribute("aria-busy");
-    if (requestId) await showFigures(turn, requestId);
+    if (requestId) await showFigures(turn, requestId, error?.message === WORDS.stopped ? STOPPED_AFTER_MS : 0);
   };
 
   form.addEventListener("submit", (event) => {
