@@ -88,7 +88,7 @@ class QuestionForm(forms.Form):
         return str(self.cleaned_data["message"]).replace("\r\n", "\n")
 
     def clean(self) -> dict[str, Any]:
-        if self.cleaned_data["action"] == SEND:
+        if self.cleaned_data.get("action") == SEND:
             if not (self.cleaned_data.get("message") or self.has_error("message")):
                 self.add_error("message", "Write a message first.")
             if not (self.asked_model or self.has_error("model") or self.has_error("other_model")):
@@ -97,7 +97,7 @@ class QuestionForm(forms.Form):
 
     @property
     def is_deliberate_error(self) -> bool:
-        return bool(self.cleaned_data["action"] == FAIL)
+        return bool(self.cleaned_data.get("action") == FAIL)
 
     @property
     def asked_model(self) -> str:

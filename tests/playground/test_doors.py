@@ -58,6 +58,13 @@ def test_a_message_that_cannot_be_sent_is_explained(groq: SimulatorHandle, user:
     assert not groq.requests
 
 
+def test_an_empty_form_is_refused(groq: SimulatorHandle, user: User) -> None:
+    client = signed_in(user)
+    assert client.post(ANSWERS).status_code == 400
+    assert "required" in client.post(PAGE, {"action": "?"}).content.decode() + client.post(PAGE).content.decode()
+    assert not groq.requests
+
+
 def test_a_new_conversation_keeps_the_settings(groq: SimulatorHandle, user: User) -> None:
     history = json.dumps([{"role": "user", "content": "Old"}])
     session = "playground-" + "a" * 32
