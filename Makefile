@@ -10,10 +10,10 @@ LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint pytest bench format lock clean
+.PHONY: help demo test lint pytest bench screenshots format lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: export COMPRESS_STATIC := 0
 demo: $(VENV)/runtime.installed ## everything from nothing: database, 90 days of history, server, live calls (PORT=8000)
@@ -37,6 +37,9 @@ pytest: $(VENV)/dev.installed ## the tests alone, or some of them (ARGS="tests/t
 
 bench: $(VENV)/dev.installed ## the figures of docs/benchmarks.md
 	VAR_DIR="$(CURDIR)/var/bench" $(RUN) -m benchmarks $(ARGS)
+
+screenshots: $(VENV)/dev.installed ## pictures of every screen, into var/screenshots/png (ARGS="overview pricing")
+	env -u GROQ_API_KEY -u GROQ_BASE_URL $(RUN) -m tests.browser.screenshots $(ARGS)
 
 format: $(VENV)/dev.installed ## put the code into shape
 	$(RUN) -m ruff check --fix .

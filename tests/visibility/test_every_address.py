@@ -1,0 +1,426 @@
+"""Every address × method × person × (own, colleague's, other organization's) × "show user cost": nobody gets another
+tenant's row, nobody finds a cost that is hidden, and an address that this file does not know fails."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, product
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote
+
+import pytest
+from django.db import transaction
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils.http import urlencode
+
+from accounts.models import AuditRecord, Organization, Project, User
+from analytics.models import UsageEvent
+from pricing.models import Price
+from tests.cast import signed_in
+from tests.visibility.world import Tenant, World, make_world, unmake_world
+
+pytestmark = pytest.mark.django_db
+
+Who = Literal["visitor", "stranger", "user", "user with cost", "admin", "super admin"]
+Whose = Literal["own", "colleague", "foreign"]
+WHO: tuple[Who, ...] = ("visitor", "stranger", "user", "user with cost", "admin", "super admin")
+WHOSE: tuple[Whose, ...] = ("own", "colleague", "foreign")
+
+REFUSED = {302, 403, 404, 405}
+METHODS = ("put", "patch", "delete", "options")
+PARTS: tuple[dict[str, str], ...] = (
+    {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "div#view"},
+    {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "div#results", "HX-Source": "div#results"},
+)
+
+
+# Who may open what
+
+
+def public(who: Who, whose: Whose) -> int:
+    return 200
+
+
+def signed_in_only(who: Who, whose: Whose) -> int:
+    return 302 if who == "visitor" else 200
+
+
+def of_those_who_see_costs(who: Who, whose: Whose) -> int:
+    return 403 if who == "user" else signed_in_only(who, whose)
+
+
+def of_price_owners(who: Who, whose: Whose) -> int:
+    if who in ("user with cost", "admin") and whose == "foreign":
+        return 404
+    return of_those_who_see_costs(who, whose)
+
+
+def of_row_owners(who: Who, whose: Whose) -> int:
+    """A User sees the own row, an Admin those of the organization. Others are told that there is none."""
+    if who in ("visitor", "stranger", "super admin") or whose == "own":
+        return signed_in_only(who, whose)
+    return 200 if who == "admin" and whose == "colleague" else 404
+
+
+def of_admins(who: Who, whose: Whose) -> int:
+    if who in ("user", "user with cost"):
+        return 403
+    return 404 if who == "admin" and whose == "foreign" else signed_in_only(who, whose)
+
+
+def of_super_admins(who: Who, whose: Whose) -> int:
+    return 403 if who in ("user", "user with cost", "admin") else signed_in_only(who, whose)
+
+
+def of_visitors(who: Who, whose: Whose) -> int:
+    """Whoever has signed in is led to the first page."""
+    return 200 if who == "visitor" else 302
+
+
+def of_exporters(who: Who, whose: Whose) -> int:
+    return 403 if who in ("user", "user with cost", "admin") else signed_in_only(who, whose)
+
+
+def onwards(who: Who, whose: Whose) -> int:
+    """Leads an Admin or Super Admin to a page of theirs."""
+    return 302 if who in ("admin", "super admin") else of_admins(who, "own")
+
+
+def nowhere(who: Who, whose: Whose) -> int:
+    """There is nothing to look at, only something to post."""
+    return 405
+
+
+Rule = Callable[[Who, Whose], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One name in the URLs: who may open it, and the paths by which somebody may try to reach a tenant's things."""
+
+    opens: Rule
+    paths: Callable[[Tenant, Whose], list[str]]
+    is_fragmented: bool = False
+    posts: Rule | None = None
+    """Whose posts are taken, as by ``opens`` (200); None where nobody's are."""
+
+
+def plain(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    return lambda tenant, whose: [reverse(name)]
+
+
+def filtered(name: str, **more: str) -> Callable[[Tenant, Whose], list[str]]:
+    """A page of the Analytics tab, with filters for what belongs to a tenant, and in every order."""
+
+    def paths(tenant: Tenant, whose: Whose) -> list[str]:
+        event = tenant.event if whose != "colleague" else tenant.colleagues_event
+        filters = {
+            "organization": event.organization_id, "user": event.user_id, "project": event.project_id,
+            "expert": event.expert_id, "session": event.session_id, "model": event.model,
+        }  # fmt: skip
+        wide = {"range": "all", "provider": "all"} | more
+        one_by_one = [urlencode(wide | {key: value}) for key, value in filters.items()]
+        return [f"{reverse(name)}?{query}" for query in (urlencode(more), urlencode(wide), *one_by_one)]
+
+    return paths
+
+
+def of_tenant(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    return lambda tenant, whose: [reverse(name, args=[tenant.organization.pk])]
+
+
+def of_person(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    return lambda tenant, whose: [reverse(name, args=[(tenant.colleague if whose == "colleague" else tenant.user).pk])]
+
+
+def of_project(tenant: Tenant, whose: Whose) -> list[str]:
+    return [reverse("project", args=[tenant.project.pk])]
+
+
+def of_price(tenant: Tenant, whose: Whose) -> list[str]:
+    """The history of a tenant's own price."""
+    query = {"model": tenant.price.model, "organization": tenant.organization.pk}
+    return [f"{reverse('pricing-history')}?{urlencode(query)}"]
+
+
+def of_event(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    """By the numbers of a row."""
+
+    def paths(tenant: Tenant, whose: Whose) -> list[str]:
+        event = tenant.colleagues_event if whose == "colleague" else tenant.event
+        return [reverse(name, args=[event.organization_id, event.pk])]
+
+    return paths
+
+
+def of_request_id(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    def paths(tenant: Tenant, whose: Whose) -> list[str]:
+        event = tenant.colleagues_event if whose == "colleague" else tenant.event
+        return [reverse(name, args=[event.request_id])]
+
+    return paths
+
+
+def searched(tenant: Tenant, whose: Whose) -> list[str]:
+    """Requests by Groq's id and by ours, and as filtered; these are the ways that find one event."""
+    event = tenant.colleagues_event if whose == "colleague" else tenant.event
+    found = [f"{reverse('requests')}?q={q}" for q in (event.request_id, event.provider_request_id)]
+    return [*filtered("requests")(tenant, whose), *found]
+
+
+def choosable(tenant: Tenant, whose: Whose) -> list[str]:
+    """What the menus offer, searched for a tenant's names."""
+    query = urlencode({"range": "all", "provider": "all", "q": "secret"})
+    names = ("model", "project", "expert", "template", "feature")
+    return [f"{reverse('choices', args=[name])}?{query}" for name in names]
+
+
+def set_password(tenant: Tenant, whose: Whose) -> list[str]:
+    return [reverse("password-set", args=["MQ", "set-password"])]
+
+
+ANALYTICS_PAGES = ("analytics", "requests", "sessions", "models")
+LISTS = {name: filtered(name) for name in ANALYTICS_PAGES} | {"requests": searched}
+
+ADDRESSES: dict[str, Address] = {
+    "sign-in": Address(of_visitors, plain("sign-in"), posts=public),
+    "sign-out": Address(nowhere, plain("sign-out"), posts=public),
+    "password-change": Address(signed_in_only, plain("password-change"), posts=signed_in_only),
+    "password-change-done": Address(signed_in_only, plain("password-change-done")),
+    "password-forgotten": Address(public, plain("password-forgotten"), posts=public),
+    "password-forgotten-done": Address(public, plain("password-forgotten-done")),
+    "password-set": Address(public, set_password, posts=public),
+    **{name: Address(signed_in_only, paths, is_fragmented=True) for name, paths in LISTS.items()},
+    "analytics-charts": Address(signed_in_only, filtered("analytics-charts")),
+    "choices": Address(signed_in_only, choosable),
+    "request-detail": Address(of_row_owners, of_event("request-detail"), is_fragmented=True),
+    "my-usage": Address(signed_in_only, plain("my-usage")),
+    "export-csv": Address(of_exporters, filtered("export-csv")),
+    "export-jsonl": Address(of_exporters, filtered("export-jsonl")),
+    "playground": Address(signed_in_only, plain("playground"), posts=signed_in_only),
+    "playground-ask": Address(nowhere, plain("playground-ask"), posts=signed_in_only),
+    "playground-figures": Address(of_row_owners, of_request_id("playground-figures")),
+    "pricing": Address(of_those_who_see_costs, plain("pricing")),
+    "pricing-edit": Address(of_super_admins, plain("pricing-edit"), posts=of_super_admins),
+    "pricing-history": Address(of_price_owners, of_price),
+    "organizations": Address(of_super_admins, plain("organizations")),
+    "organization-add": Address(of_super_admins, plain("organization-add"), posts=of_super_admins),
+    "people": Address(of_super_admins, plain("people")),
+    "whole-audit-trail": Address(of_super_admins, plain("whole-audit-trail")),
+    "organization": Address(onwards, plain("organization")),
+    "members": Address(of_admins, of_tenant("members")),
+    "member-invite": Address(of_admins, of_tenant("member-invite"), posts=of_admins),
+    "projects": Address(of_admins, of_tenant("projects")),
+    "project-add": Address(of_admins, of_tenant("project-add"), posts=of_admins),
+    "project": Address(of_admins, of_project, posts=of_admins),
+    "organization-settings": Address(of_admins, of_tenant("organization-settings"), posts=of_admins),
+    "audit-trail": Address(of_admins, of_tenant("audit-trail")),
+    "member": Address(of_admins, of_person("member"), posts=of_admins),
+    **{
+        name: Address(nowhere, of_person(name), posts=of_admins)
+        for name in ("member-role", "member-deactivate", "member-reactivate", "member-link")
+    },
+}
+
+
+# The world, and who looks at it
+
+
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
+    """Made once: the tests here only look, and what they post is rolled back."""
+    with django_db_blocker.unblock():
+        yield make_world()
+        unmake_world()
+
+
+@contextmanager
+def looking(world: World, who: Who) -> Iterator[Client]:
+    """A browser of this person. Everything that happens in it is rolled back."""
+    people: dict[Who, User | None] = {
+        "visitor": None, "stranger": world.stranger, "user": world.acme.user, "user with cost": world.acme.user,
+        "admin": world.acme.admin, "super admin": world.super_admin,
+    }  # fmt: skip
+    person = people[who]
+    with transaction.atomic():
+        Organization.objects.filter(pk=world.acme.organization.pk).update(show_user_cost=who == "user with cost")
+        yield signed_in(User.objects.get(pk=person.pk)) if person else Client()
+        transaction.set_rollback(True)
+
+
+def things(world: World) -> Iterator[tuple[Whose, Tenant]]:
+    yield "own", world.acme
+    yield "colleague", world.acme
+    yield "foreign", world.globex
+
+
+def body(response: HttpResponse | StreamingHttpResponse) -> str:
+    streamed = isinstance(response, StreamingHttpResponse)
+    return (b"".join(response) if streamed else response.content).decode()  # type: ignore[arg-type]
+
+
+def leaks(who: Who, text: str, world: World) -> list[str]:
+    """What this person must not read, and reads here."""
+    everything = ["ACMESECRET", "ANNSECRET", "BENSECRET", "GLOBEXSECRET", "EVESECRET", "FAYSECRET"]
+    hidden: dict[Who, list[str]] = {
+        "visitor": everything, "stranger": everything, "user": everything[2:], "user with cost": everything[2:],
+        "admin": everything[3:], "super admin": [],
+    }  # fmt: skip
+    found = [name for name in hidden[who] if name in text]
+    return found if who in ("user with cost", "admin", "super admin") else found + _costs(text)
+
+
+def _costs(text: str) -> list[str]:
+    """Amounts, and every word for them. Styles and scripts have names of their own and say nothing."""
+    costs = {str(cost.normalize()) for cost in UsageEvent.objects.values_list("cost_usd", flat=True) if cost}
+    return re.findall(r"\$\s?\d|cost|pric|usd", text, re.IGNORECASE) + [cost for cost in costs if cost in text]
+
+
+def told(response: HttpResponse | StreamingHttpResponse, path: str) -> str:
+    """All that an answer says, headers included, without what it repeats of the question."""
+    text = _without_token(response) + "\n".join(
+        f"{name}: {unquote(unquote(value))}" for name, value in response.items()
+    )
+    address, _, question = path.partition("?")
+    for repeated in (
+        address,
+        unquote(question),
+        question.replace("&", "&amp;"),
+        question,
+        *(value for _, value in parse_qsl(question)),
+    ):
+        text = text.replace(repeated, "") if len(repeated) > 8 else text
+    return text
+
+
+def status(response: HttpResponse) -> int:
+    """htmx is sent to the sign-in page by a header."""
+    return 302 if "HX-Redirect" in response else response.status_code
+
+
+CASES = [(name, who) for name, who in product(ADDRESSES, WHO)]
+
+
+@pytest.mark.parametrize(("name", "who"), CASES)
+def test_looking(world: World, name: str, who: Who) -> None:
+    address = ADDRESSES[name]
+    with looking(world, who) as client:
+        for whose, tenant in things(world):
+            paths = address.paths(tenant, whose)
+            parts = product(paths[:1], PARTS) if address.is_fragmented else ()
+            for path, headers in [*((path, {}) for path in paths), *parts]:
+                response = client.get(path, headers=headers)
+                assert status(response) == address.opens(who, whose), (path, headers)
+                assert leaks(who, told(response, path), world) == [], (path, headers)
+            assert client.head(paths[0]).status_code in {address.opens(who, whose), 405}, paths[0]
+
+
+@pytest.mark.parametrize(("name", "who"), CASES)
+def test_changing(world: World, name: str, who: Who) -> None:
+    """Whoever may not open a page changes nothing by any method, and nobody does by one that it does not have."""
+    address = ADDRESSES[name]
+    with looking(world, who) as client:
+        for whose, tenant in things(world):
+            allowed = address.posts is not None and address.posts(who, whose) == 200 and who != "stranger"
+            for path in address.paths(tenant, whose)[:1]:
+                before = everything_there_is()
+                for method in METHODS if allowed else (*METHODS, "post"):
+                    response = getattr(client, method)(path)
+                    assert response.status_code in REFUSED | {200}, (method, path)
+                    assert leaks(who, told(response, path), world) == [], (method, path)
+                assert everything_there_is() == before, path
+                if allowed:
+                    assert client.post(path).status_code < 500, path
+
+
+def everything_there_is() -> list[object]:
+    kept = (Organization.objects.exclude(show_user_cost=None), User.objects.all(), Project.objects.all())
+    counts = [model.objects.count() for model in (Price, AuditRecord, UsageEvent)]
+    return [*counts, *chain.from_iterable(rows.order_by("pk").values_list() for rows in kept)]
+
+
+SORTS = {
+    "analytics": ["model:-cost_usd", "model:cost_usd", "project:-cost_usd", "feature:cost_usd"],
+    "sessions": ["cost", "-cost", "cost_usd", "-cost_usd"],
+    "models": ["cost", "-cost", "cost_usd", "-cost_usd"],
+    "requests": ["cost", "-cost_usd"],
+}
+
+
+@pytest.mark.parametrize("name", ANALYTICS_PAGES)
+def test_an_order_tells_no_cost(world: World, name: str) -> None:
+    with looking(world, "user") as client:
+        settings = [("sort", sort) for sort in SORTS[name]]
+        settings += [("cost_min", "0.5"), ("cost_max", "0.5"), ("unpriced", "1"), ("cost_on", "shared/model")]
+        usual = _without_token(client.get(reverse(name)))
+        for setting in settings:
+            assert _without_token(client.get(f"{reverse(name)}?{urlencode([setting])}")) == usual, setting
+
+
+def _without_token(response: HttpResponse) -> str:
+    return re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", body(response))
+
+
+def test_a_cost_is_seen_by_those_who_may(world: World) -> None:
+    """That this file would notice one."""
+    for who in WHO:
+        with looking(world, who) as client:
+            found = _costs(body(client.get("/")))
+            assert bool(found) == (who in ("user with cost", "admin", "super admin")), who
+
+
+@pytest.mark.parametrize(
+    ("who", "offered"), [("user", set()), ("admin", {"user"}), ("super admin", {"user", "organization"})]
+)
+def test_nobody_chooses_among_others(world: World, who: Who, offered: set[str]) -> None:
+    with looking(world, who) as client:
+        for name in ("user", "organization"):
+            response = client.get(f"{reverse('choices', args=[name])}?range=all&q=secret")
+            assert response.status_code == (200 if name in offered else 404), name
+            assert leaks(who, body(response), world) == [], name
+
+
+# No address is forgotten
+
+
+def test_every_address_is_known() -> None:
+    assert sorted(_names(get_resolver().url_patterns)) == sorted(ADDRESSES)
+
+
+def _names(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
+    """Of everything but the Django admin, which has a test of its own."""
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            yield pattern.name or str(pattern.pattern)
+        elif pattern.namespace != "admin":
+            yield from _names(pattern.url_patterns)
+
+
+def _admin_paths() -> Iterator[str]:
+    (site,) = (p for p in get_resolver().url_patterns if isinstance(p, URLResolver) and p.namespace == "admin")
+    for pattern, prefix in _flat(site.url_patterns, str(site.pattern)):
+        yield "/" + re.sub(r"<[^>]*>|\(\?P<[^>]*>[^)]*\)", "1", prefix + str(pattern.pattern)).strip("^$")
+
+
+def _flat(patterns: list[Any], prefix: str) -> Iterator[tuple[URLPattern, str]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            yield pattern, prefix
+        else:
+            yield from _flat(pattern.url_patterns, prefix + str(pattern.pattern))
+
+
+@pytest.mark.parametrize("who", [who for who in WHO if who != "super admin"])
+def test_the_django_admin_is_closed(world: World, who: Who) -> None:
+    paths = [path for path in _admin_paths() if not path.startswith(("/admin/login", "/admin/logout"))]
+    assert len(paths) > 20
+    with looking(world, who) as client:
+        before = everything_there_is()
+        for path, method in product(paths, ("get", "post")):
+            response = getattr(client, method)(path)
+            assert response.status_code in {301, 302, 403, 404}, path
+            assert leaks(who, response.content.decode(), world) == [], path
+        assert everything_there_is() == before

@@ -1,0 +1,109 @@
+"""Two organizations whose every name gives away whose it is, so that a leak can be found in any answer."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from accounts.audit import record as audit
+from accounts.models import Organization, Project, Role, User
+from analytics.models import UsageEvent
+from analytics.recording import record
+from groq_client.call import Call
+from pricing.models import Price
+from tests.analytics.calls import call, failed, usage
+from tests.cast import make_user
+
+NOW = datetime.now(UTC) - timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An organization, its people, and one call of each of the two Users."""
+
+    organization: Organization
+    project: Project
+    admin: User
+    user: User
+    colleague: User
+    event: UsageEvent
+    colleagues_event: UsageEvent
+    price: Price
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    acme: Tenant
+    globex: Tenant
+    super_admin: User
+    stranger: User
+
+
+def make_world() -> World:
+    """Committed, as the recorder has connections of its own."""
+    acme = Organization.objects.create(name="Acme ACMESECRET", slug="acme", time_zone="America/Los_Angeles")
+    globex = Organization.objects.create(name="Globex GLOBEXSECRET", slug="globex", time_zone="Asia/Kolkata")
+    super_admin = make_user("root", Role.SUPER_ADMIN)
+    Price.objects.create(
+        model="shared/model", input_usd_per_1k_tokens=Decimal("0.777"), output_usd_per_1k_tokens=Decimal("0.777"),
+        effective_from=NOW - timedelta(days=400), source_note="everybody's price",
+    )  # fmt: skip
+    return World(
+        _tenant(acme, "ann", "ben", "boss", super_admin),
+        _tenant(globex, "eve", "fay", "chief", super_admin),
+        super_admin,
+        make_user("sam"),
+    )
+
+
+def unmake_world() -> None:
+    """All but what the migrations made. Prices and events are never deleted, but in a test they can be truncated."""
+    kept = {"auth_group", "auth_group_permissions", "auth_permission", "django_content_type", "django_migrations"}
+    tables = set(connection.introspection.django_table_names(only_existing=True)) - kept - {"accounts_organization"}
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(sorted(tables))}")
+    Organization.objects.filter(slug__in=("acme", "globex")).delete()
+
+
+def _tenant(organization: Organization, user: str, colleague: str, admin: str, super_admin: User) -> Tenant:
+    secret = f"{organization.slug}secret".upper()
+    people = [make_user(user, Role.USER, organization), make_user(colleague, Role.USER, organization)]
+    for person in people:
+        person.last_name = f"{person.username}secret".upper()
+        person.save()
+    own_price = Price.objects.create(
+        model=f"{secret}/model", organization=organization, input_usd_per_1k_tokens=Decimal("0.777"),
+        output_usd_per_1k_tokens=Decimal("0.777"), author=super_admin, source_note=secret,
+        effective_from=NOW - timedelta(days=300),
+    )  # fmt: skip
+    record([*_calls(organization.slug, user), *_calls(organization.slug, colleague)])
+    audit("organization.change", secret, by=super_admin, organization=organization, changes={"name": ("x", secret)})
+    events = {event.user_id: event for event in UsageEvent.objects.filter(organization=organization)}
+    return Tenant(
+        organization,
+        Project.objects.get(organization=organization, slug=f"{user}secret".upper()),
+        make_user(admin, Role.ADMIN, organization),
+        people[0],
+        people[1],
+        events[people[0].pk],
+        events[people[1].pk],
+        own_price,
+    )
+
+
+def _calls(organization: str, user: str) -> list[Call]:
+    """Calls of one person in which everything that can be named is named after the person and the organization."""
+    secret, whose = f"{user}secret".upper(), f"{organization}secret".upper()
+    named: dict[str, Any] = {
+        "organization": organization, "user": user, "project": secret, "expert_id": f"{secret}-{whose}-expert",
+        "template_id": f"{secret}-{whose}-template", "session_id": f"{secret}-{whose}-session",
+        "feature": f"{secret}-{whose}-feature", "provider_request_id": f"req_{secret}{whose}",
+    }  # fmt: skip
+    made = [
+        call("shared/model", at=NOW, **named, usage=usage(1_000, 310, cached_tokens=100)),
+        call(f"{whose}/model", at=NOW - timedelta(days=2), **named, usage=usage(431, 59)),
+        call(f"{secret}/unknown", at=NOW - timedelta(days=3), **named),
+    ]
+    return [*made, failed(at=NOW - timedelta(days=1), **named, error_message=f"{secret} {whose}")]
