@@ -11,7 +11,7 @@ from analytics.reports import Report, Totals, chart_groups
 from analytics.tables import FIND, tables
 from analytics.unpriced import unpriced_link
 
-HOURLY_LATENCY_UP_TO = 400_000
+HOURLY_LATENCY_UP_TO = 200_000
 """So many messages or fewer: their latency is shown by hour where hours are asked for. No cube knows it."""
 TOO_MANY = "Latency is shown by day: there are too many messages for hours."
 

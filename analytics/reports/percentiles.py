@@ -1,7 +1,7 @@
 """Percentiles of latency: exact from a list, close from a histogram."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analytics.cubes import BUCKET_BOUNDS_MS
@@ -29,6 +29,15 @@ class Bucket:
     ttft_ms_sum: int = 0
     ttft_count: int = 0
 
+    def __add__(self, other: "Bucket") -> "Bucket":
+        return Bucket(
+            self.requests + other.requests,
+            min(self.latency_ms_min, other.latency_ms_min),
+            max(self.latency_ms_max, other.latency_ms_max),
+            self.ttft_ms_sum + other.ttft_ms_sum,
+            self.ttft_count + other.ttft_count,
+        )
+
 
 Histogram = Mapping[int, Bucket]
 """Buckets by their numbers."""
@@ -50,6 +59,15 @@ def exact(latencies: Sequence[int]) -> Percentiles:
 def from_histogram(buckets: Histogram) -> Percentiles:
     """Log-linear between the bounds of the bucket that a percentile falls into, and within what occurred in it."""
     return Percentiles(*(_percentile(share, buckets) for share in SHARES))
+
+
+def merged(histograms: Iterable[Histogram]) -> Histogram:
+    """All of them as one."""
+    whole: dict[int, Bucket] = {}
+    for histogram in histograms:
+        for number, bucket in histogram.items():
+            whole[number] = whole[number] + bucket if number in whole else bucket
+    return whole
 
 
 def average_ttft(histogram: Histogram) -> float | None:

@@ -56,6 +56,7 @@ class Report:
         self._together = groups
         self._breakdowns: dict[tuple[Dimension, bool], Mapping[Value, Summary]] = {}
         self._event_sums: dict[Selection, dict[Group, list[tuple[Key, Sums]]]] = {}
+        self._known_histograms: dict[Group, dict[Key, Histogram]] = {}
 
     def totals(self) -> Totals:
         return self._totals
@@ -120,7 +121,8 @@ class Report:
             return None
         if requests <= EXACT_PERCENTILES_UP_TO and self._events_are_few():
             return percentiles.exact(sorted(self.events().values_list("latency_ms", flat=True)))
-        return self.latency_percentiles_by()[()]
+        known = next(iter(self._known_histograms), ())
+        return percentiles.from_histogram(percentiles.merged(self._histograms(known).values()))
 
     def latency_percentiles_by(self, *names: str) -> dict[Key, Percentiles]:
         """The same from the histogram for each combination of ``day``, ``hour`` or a dimension that occurs."""
@@ -137,10 +139,12 @@ class Report:
         ]
 
     def _histograms(self, names: Group) -> dict[Key, Histogram]:
-        histograms: dict[Key, dict[int, Bucket]] = defaultdict(dict)
-        for (*key, number), bucket in self._grouped(self.selection, (*names, LATENCY), Bucket):
-            histograms[tuple(key)][number] = bucket
-        return dict(histograms)
+        if names not in self._known_histograms:
+            histograms: dict[Key, dict[int, Bucket]] = defaultdict(dict)
+            for (*key, number), bucket in self._grouped(self.selection, (*names, LATENCY), Bucket):
+                histograms[tuple(key)][number] = bucket
+            self._known_histograms[names] = dict(histograms)
+        return self._known_histograms[names]
 
     def events(self) -> "QuerySet[UsageEvent]":
         """The events of the selection that the viewer may see: for the log, the export and the drill-down."""
@@ -205,7 +209,7 @@ class Report:
 
 def chart_groups(grain: Grain) -> tuple[Group, ...]:
     """The questions of the charts that come after the page."""
-    return ((), HEAT, (LATENCY,), (*_moments_of(grain), LATENCY))
+    return ((), HEAT, (*_moments_of(grain), LATENCY))
 
 
 def _moments_of(grain: Grain) -> Group:

@@ -112,7 +112,7 @@
         times(x, p50, scale, "p50", "--chart-p50"),
         times(x, p95, scale, "p95", "--chart-p95"),
         times(x, p99, scale, "p99", "--chart-p99"),
-        times(x, ttft, scale, "First token (average)", "--chart-first", "dot"),
+        times(x, ttft, scale, "First token", "--chart-first", "dot"),
       ], layout(revision, { showlegend: true, yaxis: { ticksuffix: scale === 1 ? " ms" : " s" } })];
     },
     // A bar of one unit for each hour, a row of them for each weekday.
@@ -252,7 +252,7 @@
     if (!document.getElementById("chart-data")) return;
     present = { ...read("chart-data"), ...read("slow-data") };
     document.body.append(probe);
-    const revision = document.getElementById("results").getAttribute("hx-get");
+    const revision = document.getElementById("slow").dataset.from.replace(/&version=.*/, "");  // days, grain and filters
     const theme = colour("--surface-1") + colour("--primary");
     for (const plot of document.querySelectorAll(".plot")) show(plot, revision, theme);
     probe.remove();

@@ -235,6 +235,18 @@ def test_percentiles_from_the_histogram_are_close(acme: Organization) -> None:
         assert value == pytest.approx(latencies[round(share * 3000) - 1], rel=0.05)
 
 
+def test_percentiles_of_the_whole_are_the_same_whatever_was_asked_before(acme: Organization) -> None:
+    dice = random.Random(2)
+    start = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
+    record([call(at=start + timedelta(hours=n % 72), latency_ms=dice.randrange(1, 9_000)) for n in range(1_500)])
+    selection = Selection(date(2026, 11, 1), date(2026, 11, 6))
+    asked_alone = Report(EVERYTHING, selection).latency_percentiles()
+    for grain in ("day", "hour"):
+        report = Report(EVERYTHING, selection, reports.chart_groups(grain))
+        report.latency_series(grain)
+        assert report.latency_percentiles() == asked_alone
+
+
 def test_percentiles_of_each_hour_are_close_and_a_quiet_hour_has_none(globex: Organization) -> None:
     """By the organization's clock: 18:30 UTC is midnight in Kolkata."""
     midnight = datetime(2026, 11, 1, 18, 30, tzinfo=UTC)
@@ -269,7 +281,6 @@ def test_the_charts_ask_the_events_once(
         report.totals()
         report.by_weekday_and_hour()
         report.latency_series("hour")
-        report.latency_percentiles_by()
 
 
 def test_latency_buckets_rise_without_gaps() -> None:

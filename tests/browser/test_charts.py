@@ -87,6 +87,15 @@ def test_a_card_opens_by_mouse_keyboard_and_click_and_stays_open(ledger: None, a
     expect(tokens).to_be_visible()
     page.mouse.move(640, 5)
     expect(tokens).to_be_hidden()
+    page.locator("#card-total-tokens").hover()
+    expect(tokens).to_be_visible()
+    page.mouse.down()
+    page.mouse.up()
+    page.mouse.move(640, 5)
+    page.wait_for_timeout(500)
+    expect(tokens).to_be_visible()  # a click keeps it
+    page.mouse.click(640, 5)
+    expect(tokens).to_be_hidden()
 
     more = page.get_by_role("button", name="What is in Total Cost")
     page.keyboard.press("Tab")
@@ -208,10 +217,10 @@ def test_slow_charts_come_once_and_again_only_after_a_change(ledger: None, admin
     assert page.evaluate("document.getElementById('plot-requests').data[0].y.at(-2)") == 0
     with page.expect_response(lambda response: response.status == 204):
         page.evaluate(REFRESH)
-    page.get_by_role("region", name="By model").get_by_role("link", name="Model").click()  # another order
-    page.wait_for_url("**/?sort=*")
     page.evaluate("window.mark = document.querySelector('#plot-heat .main-svg')")
     page.evaluate("Plotly.relayout('plot-latency', {'xaxis.range': ['2026-01-01', '2026-02-01']})")
+    page.get_by_role("region", name="By model").get_by_role("link", name="Model").click()  # another order
+    page.wait_for_url("**/?sort=*")
     assert len(asked) == 1
     record([call(MODELS[0], organization="acme", at=NOW, latency_ms=90_000)])
     with page.expect_response("**/charts/?**"):
