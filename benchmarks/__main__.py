@@ -29,10 +29,12 @@ def main() -> None:
         report("Loading the small ledger", "1,000,000 events")
         generate.events(1_000_000, today)
         small = pages.measure() if "pages" in parts else {}
+        small_log = pages.measure_log() if "pages" in parts else {}
         report("Loading the large ledger", f"{options.events:,} events")
         generate.events(options.events, today)
         if "pages" in parts:
             pages.compare(small, pages.measure())
+            pages.compare_log(small_log, pages.measure_log())
         if "export" in parts:
             export.run()
 

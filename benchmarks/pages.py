@@ -1,19 +1,33 @@
-"""Server time of the Analytics page, whole (HTML of the full page), for each role: 30 days and all time.
+"""Server time of the Analytics page, whole (HTML of the full page), for each role: 30 days and all time; and how long
+the event log takes to read a page of requests, the newest and one in the midst of the ledger.
 
 The User is the busiest person of the largest organization.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from django.contrib.auth.models import Group
 from django.db import connection
+from django.db.models import Max, Min
 from django.test import Client
 
 from accounts.models import Organization, Role, User
+from accounts.viewer import Viewer
+from analytics.models import UsageEvent
+from analytics.reports import Log, Place
+from analytics.selection import Dimension, Selection
 from benchmarks.setup import median, report
 
 GOALS_MS = {Role.SUPER_ADMIN: 400, Role.ADMIN: 120, Role.USER: 60}
 RANGES = {"30 days": "?range=30d", "all time": "?range=all"}
+LOG_GOAL_MS = 50
+LOG_FILTERS: dict[str, dict[Dimension, tuple[str, ...]]] = {
+    "no filter": {},
+    "one model": {"model": ("openai/gpt-oss-120b",)},
+    "errors": {"status": ("error",)},
+    "a model that nobody uses": {"model": ("nothing/like-this",)},
+}
 
 
 def viewers() -> Iterator[tuple[Role, User]]:
@@ -50,6 +64,27 @@ def measure(repeat: int = 15) -> dict[tuple[Role, str], float]:
         for name, query in RANGES.items():
             times[role, name] = median(lambda client=client, query=query: client.get("/" + query), repeat)
     return times
+
+
+def measure_log(repeat: int = 15) -> dict[str, float]:
+    """Median ms to read a page of the event log of all time, by who asks, for what and how deep."""
+    times = {}
+    newest, oldest = UsageEvent.objects.aggregate(newest=Max("day"), oldest=Min("day")).values()
+    for role, user in viewers():
+        viewer = Viewer.of(User.objects.get(pk=user.pk))
+        for name, chosen in LOG_FILTERS.items():
+            log = Log(viewer, Selection(oldest, newest, {"provider": ("groq",), **chosen}))
+            middle = Place(datetime.combine(oldest + (newest - oldest) / 2, datetime.min.time(), UTC), 0)
+            times[f"{role}, {name}, newest"] = median(log.newest, repeat)
+            times[f"{role}, {name}, deep"] = median(lambda log=log, middle=middle: log.before(middle), repeat)
+    return times
+
+
+def compare_log(small: dict[str, float], large: dict[str, float]) -> None:
+    """Print the same for the event log."""
+    for name, took in large.items():
+        growth = took / small[name]
+        report(f"Requests at 10M, {name}", f"{took:.1f} ms ({growth:.1f} × of 1M)", f"goal ≤ {LOG_GOAL_MS} ms")
 
 
 def compare(small: dict[tuple[Role, str], float], large: dict[tuple[Role, str], float]) -> None:
