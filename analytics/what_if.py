@@ -12,6 +12,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from analytics import figures
 from analytics.charts import tone
 from analytics.filters import MODEL, Filters
 from analytics.model_prices import PriceOf
@@ -26,6 +27,7 @@ TYPED = {"cost_input": "Input $", "cost_output": "Output $", "cost_cached": "Cac
 PER = {"1m": "$ per 1M tokens", "1k": "$ per 1k tokens"}
 THOUSANDS_AS_EXPONENT = {"1m": -3, "1k": 0}
 """A price for so many tokens, as one for a thousand: times ten to this."""
+MULTIPLES_FROM = 10
 TOO_MUCH = "At least $0 and at most $1,000 for 1k tokens, which is $1,000,000 for 1M."
 TOO_FINE = "No price is that fine: at most 9 decimals for 1k tokens, 6 for 1M."
 ABSENT = "Type a price (0 is one), or choose a model above."
@@ -122,9 +124,13 @@ class Money:
         return abs(self.difference)
 
     @property
-    def share(self) -> float | None:
-        """How large the difference is, as a share of what was charged; None where that is nothing."""
-        return float(self.size / self.actual) if self.actual else None
+    def share(self) -> str:
+        """How large the difference is for what was charged: in percent, or as a multiple where it is far more. Empty
+        where nothing was charged."""
+        if not self.actual:
+            return ""
+        share = self.size / self.actual
+        return figures.percent(float(share)) if share < MULTIPLES_FROM else f"×{figures.compact(round(share + 1))}"
 
 
 @dataclass(frozen=True, slots=True)

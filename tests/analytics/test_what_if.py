@@ -124,6 +124,7 @@ def test_the_difference_in_dollars_and_percent(acme: Organization, admin: User) 
     make_price("one/a", input_usd_per_1k_tokens=Decimal(1), output_usd_per_1k_tokens=Decimal(1))
     record([call("one/a", organization="acme", at=AT, usage=usage(1_000, 1_000))])
     assert "$1.00 less (50%)" in said(page(admin, cost_input="0.5", cost_output="0.5", cost_per="1k"))
+    assert "$98.00 more (×50)" in said(page(admin, cost_input="50", cost_output="50", cost_per="1k"))
     assert "$1.00 more (50%)" in said(page(admin, cost_input="1.5", cost_output="1.5", cost_per="1k"))
 
 
@@ -157,7 +158,7 @@ def test_without_a_question_there_is_no_answer_and_no_error(ledger: None, admin:
     assert answer(html) is None
     assert "_error" not in html
     nothing: list[ModelUsage] = []
-    assert what_if(nothing, Charged()).money.share is None
+    assert what_if(nothing, Charged()).money.share == ""
 
 
 # What is refused

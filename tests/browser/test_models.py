@@ -34,8 +34,15 @@ def ledger(acme: Organization, user: User, admin: User) -> None:
     make_price(LONG, input_usd_per_1k_tokens=Decimal("0.0002"), output_usd_per_1k_tokens=Decimal("0.0006"))
     make_price(LONG, at=NOW - timedelta(minutes=1), enabled=False)
     make_price(CHEAP, input_usd_per_1k_tokens=Decimal("0.000075"), output_usd_per_1k_tokens=Decimal("0.0003"))
-    make_price(CHEAP, organization=acme, input_usd_per_1k_tokens=Decimal("0.00005"))
-    make_price("whisper-large-v3", audio_usd_per_hour=Decimal("0.111"), input_usd_per_1k_tokens=None)
+    make_price(
+        CHEAP, organization=acme, input_usd_per_1k_tokens=Decimal("0.00005"), output_usd_per_1k_tokens=Decimal("0.0002")
+    )
+    make_price(
+        "whisper-large-v3",
+        audio_usd_per_hour=Decimal("0.111"),
+        input_usd_per_1k_tokens=None,
+        output_usd_per_1k_tokens=None,
+    )
     record(
         call(
             (FAST, SLOW, LONG, "groq/compound")[number % 4], organization="acme", user="ann",
