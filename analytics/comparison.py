@@ -66,6 +66,11 @@ def _each(total: int | Decimal | None, messages: int) -> Decimal | None:
     return None if total is None or not messages else Decimal(total) / messages
 
 
+def _cost(model: ModelUsage) -> Decimal | None:
+    """None where nothing has a price: that is no zero."""
+    return model.totals.cost_usd if model.totals.unpriced < model.totals.requests else None
+
+
 def _cost_each(model: ModelUsage) -> Decimal | None:
     """Of the messages that have a cost."""
     return _each(model.totals.cost_usd, model.totals.requests - model.totals.unpriced)
@@ -79,7 +84,7 @@ MEASURES = (
         lambda m: _each(m.totals.total_tokens, m.totals.requests),
         lambda v: figures.compact(round(v)),  # there is no model without messages
     ),
-    Measure("Cost of priced messages", lambda m: m.totals.cost_usd, figures.money, about_cost=True),
+    Measure("Cost of priced messages", _cost, figures.money, about_cost=True),
     Measure("Cost per priced message", _cost_each, figures.money, "bad", about_cost=True),
     Measure("Error rate", lambda m: m.totals.error_rate, figures.percent, "bad", is_rate=True),
     Measure("Latency p50", lambda m: m.latency.p50, figures.duration, "bad"),

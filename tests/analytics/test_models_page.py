@@ -211,6 +211,12 @@ def test_two_models_side_by_side(ledger: None, admin: User) -> None:
     assert found["Last used"][2] == "–"
 
 
+def test_what_has_no_price_costs_no_zero(ledger: None, admin: User) -> None:
+    found = lines(page(signed_in(admin), "?left=disabled/c&right=fast/a"), "compare-title")
+    assert found["Cost of priced messages"] == ["–", "$2.50", "–"]
+    assert found["Cost per priced message"][0] == "–"
+
+
 def test_by_default_the_two_most_used_are_compared(ledger: None, admin: User) -> None:
     html = page(signed_in(admin))
     chosen = re.findall(r'<option value="([^"]*)" selected>', html.partition('id="compare"')[2].partition("</form>")[0])
