@@ -208,6 +208,7 @@ class Session(models.Model):
     """A conversation of one person, with the sums of all its events, whenever they happened. ``user_id`` is 0 where
     calls name nobody. Two people who use the same session id have a session each.
 
+    The arrays hold what occurs in its events, 0 and "" standing for none.
     ``first_at`` is the start of the first call and ``last_at`` the end of the last; the days are the local ones of
     the first and the last start. ``last_utc_day`` and the classes say roughly how recent and how large a session is:
     they seldom change, so that they can be indexed and most updates still touch no index. What comes first by its class
@@ -242,9 +243,15 @@ class Session(models.Model):
     tokens_class = size_class("total_tokens")
     cost_class = size_class("cost_usd")
 
-    # Last, so that the columns of fixed width are found quickly where many rows are read.
+    # Last, so that the columns of fixed width are found quickly where many rows are read. What a session is filtered by
+    # is in its row: to look for it in ten million events took seconds.
     session_id = name_field()
     model_names = ArrayField(name_field())
+    providers = ArrayField(name_field(50), default=list)
+    project_ids = ArrayField(models.BigIntegerField(), default=list)
+    expert_ids = ArrayField(name_field(), default=list)
+    template_ids = ArrayField(name_field(), default=list)
+    features = ArrayField(name_field(), default=list)
 
     class Meta:
         indexes = (

@@ -8,6 +8,16 @@ _SAME_AS_ROLLUPS = (
     "requests", "unpriced", "input_tokens", "output_tokens", "cached_tokens", "total_tokens", "cost_usd",
 )  # fmt: skip
 
+# What occurs in the events of a session.
+ARRAYS = {
+    "model_names": "model",
+    "providers": "provider",
+    "project_ids": "coalesce(project_id, 0)",
+    "expert_ids": "expert_id",
+    "template_ids": "template_id",
+    "features": "feature",
+}
+
 # Column of a session: how it is computed from events.
 MEASURES = {name: ROLLUP_MEASURES[name] for name in _SAME_AS_ROLLUPS} | {
     "errors": "count(*) FILTER (WHERE status = 'error')",
@@ -15,7 +25,7 @@ MEASURES = {name: ROLLUP_MEASURES[name] for name in _SAME_AS_ROLLUPS} | {
     "last_at": "max(timestamp + latency_ms * interval '1 ms')",
     "first_day": "min(day)",
     "last_day": "max(day)",
-    "model_names": "array_agg(DISTINCT model)",
+    **{name: f"array_agg(DISTINCT {value})" for name, value in ARRAYS.items()},
 }
 
 # How two rows of one session become one, where that is not addition.
@@ -24,8 +34,11 @@ _MERGE = {
     "last_at": "greatest(old.last_at, excluded.last_at)",
     "first_day": "least(old.first_day, excluded.first_day)",
     "last_day": "greatest(old.last_day, excluded.last_day)",
-    "model_names": "CASE WHEN old.model_names @> excluded.model_names THEN old.model_names ELSE"
-    " ARRAY(SELECT DISTINCT unnest(old.model_names || excluded.model_names) ORDER BY 1) END",
+    **{
+        name: f"CASE WHEN old.{name} @> excluded.{name} THEN old.{name} ELSE"
+        f" ARRAY(SELECT DISTINCT unnest(old.{name} || excluded.{name}) ORDER BY 1) END"
+        for name in ARRAYS
+    },
 }
 
 

@@ -10,22 +10,19 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from accounts.models import Organization
 from accounts.viewer import Viewer
-from analytics.cubes import smallest_with
-from analytics.models import Rollup, Session, Status, UsageEvent
+from analytics.models import Session, Status
 from analytics.reports.names import labels
-from analytics.reports.scope import selected, visible
+from analytics.reports.scope import visible
 from analytics.reports.session_order import RECENT, Place, Sort
 from analytics.selection import Dimension, Selection
 
 PAGE = 25
 READ_WHOLE_DAYS = 7
 """So many days are quickly read and sorted. Of more, the rows are read from the largest class down."""
-KNOWN: tuple[Dimension, ...] = ("organization_id", "user_id", "session_id", "model", "status")
-"""What a session itself knows. All else only its messages know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +68,8 @@ class SessionPage:
 class Sessions:
     """The sessions of a selection that a viewer may see: those active between its first and its last day.
 
-    A model or a status is looked for in the whole session, and any other filter asks for a message in the range that
-    passes all filters. Costs in dollars, both ends included; whoever may not see cost gives none.
+    Each filter asks for a message anywhere in the session that passes it. Costs in dollars, both ends included; whoever
+    may not see cost gives none.
     """
 
     viewer: Viewer
@@ -108,39 +105,10 @@ class Sessions:
         return (self.sort.column,) if reads_whole else (self.sort.coarse_column, self.sort.column)
 
     def _chosen(self) -> Q:
-        chosen = dict(self.selection.chosen)
-        if not self._tells_providers_apart():
-            chosen.pop("provider", None)
-        if any(dimension not in KNOWN for dimension in chosen):
-            return Q(self._has_message(Q(user_id=OuterRef("user_id")))) | Q(
-                Q(user_id=0) & Q(self._has_message(Q(user_id=None)))
-            )
         condition = Q()
-        for dimension, values in chosen.items():
-            condition &= _KNOWN_BY[dimension](values)
+        for dimension, values in self.selection.chosen.items():
+            condition &= _HAS[dimension](values)
         return condition
-
-    def _has_message(self, of_user: Q) -> Exists:
-        """The days are those of the session too, so that only a few messages of its person are looked at."""
-        return Exists(
-            UsageEvent.objects.filter(
-                selected(self.selection, UsageEvent) & of_user,
-                organization_id=OuterRef("organization_id"),
-                session_id=OuterRef("session_id"),
-                day__range=(OuterRef("first_day"), OuterRef("last_day")),
-            )
-        )
-
-    def _tells_providers_apart(self) -> bool:
-        """Whether any message of these days is from a provider that is not chosen. As a rule there is but one."""
-        cube = smallest_with(frozenset() if self.viewer.user_ids is None else frozenset({"user_id"}))
-        assert cube is not None
-        days = selected(Selection(self.selection.first_day, self.selection.last_day), Rollup)
-        providers = self.selection.chosen.get("provider")
-        if providers is None:
-            return False
-        others = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & days)
-        return others.exclude(provider__in=providers).exists()
 
     def _costing(self) -> Q:
         condition = Q()
@@ -206,10 +174,24 @@ def _with_status(statuses: Sequence[Any]) -> Q:
     return condition
 
 
-_KNOWN_BY: dict[Dimension, Callable[[Sequence[Any]], Q]] = {
-    "organization_id": lambda values: Q(organization_id__in=values),
-    "user_id": lambda values: Q(user_id__in=values),
-    "session_id": lambda values: Q(session_id__in=values),
-    "model": lambda values: Q(model_names__overlap=list(values)),
+def _one_of(column: str) -> Callable[[Sequence[Any]], Q]:
+    return lambda values: Q(**{f"{column}__in": values})
+
+
+def _any_of(column: str) -> Callable[[Sequence[Any]], Q]:
+    return lambda values: Q(**{f"{column}__overlap": list(values)})
+
+
+_HAS: dict[Dimension, Callable[[Sequence[Any]], Q]] = {
+    "organization_id": _one_of("organization_id"),
+    "user_id": _one_of("user_id"),
+    "session_id": _one_of("session_id"),
     "status": _with_status,
+    "model": _any_of("model_names"),
+    "provider": _any_of("providers"),
+    "project_id": _any_of("project_ids"),
+    "expert_id": _any_of("expert_ids"),
+    "template_id": _any_of("template_ids"),
+    "feature": _any_of("features"),
 }
+"""Which sessions have a message with one of these values."""

@@ -41,14 +41,22 @@ def test_latency_by_model_is_made_of_events_that_are_there(acme: Organization) -
 def test_sessions_are_made_of_events_that_are_there(acme: Organization, globex: Organization) -> None:
     """Those of somebody and of nobody in two organizations; calls without a session are in none."""
     record(
-        call(f"m{n % 3}", organization=("acme", "globex")[n % 2], user=("", "ann")[n % 3 % 2], session_id=session)
+        call(
+            f"m{n % 3}",
+            organization=("acme", "globex")[n % 2],
+            user=("", "ann")[n % 3 % 2],
+            session_id=session,
+            project=("", "p")[n % 2],
+            expert_id=f"e{n % 2}",
+            template_id=f"t{n % 4}",
+        )
         for n in range(12)
         for session in ("", "one", "two")
     )
     written = list(Session.objects.order_by("pk").values())
     try:
         migrate("0003_fill_latency_by_model")
-        migrate("0005_fill_sessions")
+        migrate("0006_fill_sessions")
         assert list(Session.objects.order_by("pk").values()) == written
         assert len(written) == 8
     finally:

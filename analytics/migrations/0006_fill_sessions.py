@@ -8,11 +8,14 @@ CLEAR = "DELETE FROM analytics_session WHERE organization_id = %s AND user_id = 
 FILL = """
 INSERT INTO analytics_session (
     organization_id, user_id, session_id, requests, unpriced, input_tokens, output_tokens, cached_tokens, total_tokens,
-    cost_usd, errors, first_at, last_at, first_day, last_day, model_names)
+    cost_usd, errors, first_at, last_at, first_day, last_day, model_names, providers, project_ids, expert_ids,
+    template_ids, features)
 SELECT organization_id, coalesce(user_id, 0), session_id, count(*), count(*) FILTER (WHERE cost_usd IS NULL),
     sum(input_tokens), sum(output_tokens), sum(cached_tokens), sum(total_tokens), coalesce(sum(cost_usd), 0),
     count(*) FILTER (WHERE status = 'error'), min(timestamp), max(timestamp + latency_ms * interval '1 ms'),
-    min(day), max(day), array_agg(DISTINCT model)
+    min(day), max(day), array_agg(DISTINCT model), array_agg(DISTINCT provider),
+    array_agg(DISTINCT coalesce(project_id, 0)), array_agg(DISTINCT expert_id), array_agg(DISTINCT template_id),
+    array_agg(DISTINCT feature)
 FROM analytics_usageevent
 WHERE organization_id = %s AND session_id <> '' AND {person}
 GROUP BY 1, 2, 3
@@ -38,6 +41,6 @@ def fill(apps, schema_editor):
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("analytics", "0004_sessions")]
+    dependencies = [("analytics", "0005_what_occurs_in_a_session")]
 
     operations = [migrations.RunPython(fill, migrations.RunPython.noop)]
