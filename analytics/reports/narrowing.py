@@ -7,7 +7,7 @@ from django.db.models import Q, Sum
 
 from accounts.viewer import Viewer
 from analytics.cubes import smallest_with
-from analytics.models import Rollup
+from analytics.models import Rollup, Session
 from analytics.reports.scope import selected, visible
 from analytics.selection import Selection
 
@@ -28,14 +28,14 @@ def counts_that_fill(
     wanted: int, measure: str, viewer: Viewer, selection: Selection, start: datetime | None, *, older: bool
 ) -> Counts | None:
     """Where the first ``wanted`` events of a selection are, from a moment (or its end) on into one direction: all of
-    them, and not many others. None where no cube can tell.
+    them, and not many others. None where neither a cube nor the sessions can tell.
 
     ``measure`` is the sum of a rollup that counts the events that are wanted.
     """
     scope = {"user_id"} if viewer.user_ids is not None else set()
     cube = smallest_with(frozenset({*selection.chosen} | scope))
     if cube is None:
-        return None
+        return _of_sessions(viewer, selection)
     rollups = Rollup.objects.filter(Q(cube=cube.number) & visible(viewer) & selected(selection, Rollup))
     counts: Counts = {}
     for first, last in _windows(*reachable(selection, start, older=older), older=older):
@@ -45,6 +45,22 @@ def counts_that_fill(
         enough = _enough(wanted, counts, start, older=older)
         if enough is not None and first <= enough <= last:
             return {key: n for key, n in counts.items() if (key[1] >= enough if older else key[1] <= enough)}
+    return counts
+
+
+def _of_sessions(viewer: Viewer, selection: Selection) -> Counts | None:
+    """The days from the first call of each chosen session to its last, with the calls of all of them."""
+    chosen = selection.chosen.get("session_id", ())
+    if not chosen or "" in chosen:
+        return None
+    counts: dict[tuple[int, date], int] = {}
+    sessions = Session.objects.filter(visible(viewer), session_id__in=chosen)
+    for organization, first, last, requests in sessions.values_list(
+        "organization_id", "first_day", "last_day", "requests"
+    ):
+        first, last = max(first, selection.first_day), min(last, selection.last_day)
+        for n in range((last - first).days + 1):
+            counts[organization, first + n * DAY] = requests
     return counts
 
 
