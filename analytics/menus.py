@@ -40,8 +40,14 @@ class Menu:
         return sum(option.checked for option in self.options)
 
     @property
-    def offered(self) -> int:
-        return len(self.options) - self.chosen
+    def hint(self) -> str:
+        """What its options do not say."""
+        if not self.total:
+            return "Nothing to choose in this range."
+        if self.search and not self.found:
+            return f"Nothing else in this range matches “{self.search}”."
+        offered = len(self.options) - self.chosen
+        return f"The {offered} most used of {self.found:,}. Search for the others." if offered < self.found else ""
 
     @property
     def is_searchable(self) -> bool:

@@ -3,6 +3,7 @@
 (() => {
   const MENU = "details[data-menu]";
   const APPLY_AFTER_MS = 350;
+  const SEARCH_AFTER_MS = 250;
   const inSheet = (menu) => menu.closest(".sheet:popover-open") !== null;
 
   // --- Menus -----------------------------------------------------------------------------------------------------
@@ -22,6 +23,15 @@
       if (hadFocus) menu.querySelector("summary").focus();
     }
   });
+  // --- The sheet of filters on small screens ---------------------------------------------------------------------
+  // Focus goes in when it opens; it closes when focus leaves it, and when the screen is turned and has room for menus.
+  const closeSheet = () => { document.querySelector(".sheet:popover-open")?.hidePopover(); };
+  document.addEventListener("toggle", ({ target, newState }) => {
+    if (target.id === "sheet" && newState === "open") document.getElementById("sheet-title").focus();
+  }, true);
+  document.addEventListener("focusin", ({ target }) => { if (!target.closest(".sheet, .sheet-opener")) closeSheet(); });
+  matchMedia("(max-width: 767px)").addEventListener("change", closeSheet);
+
   // A panel that would stick out to the right opens to the left.
   document.addEventListener("toggle", ({ target }) => {
     if (!(target instanceof HTMLDetailsElement) || !target.matches(MENU) || !target.open) return;
@@ -30,6 +40,13 @@
     target.classList.toggle("to-left", panel.getBoundingClientRect().right > document.documentElement.clientWidth - 8);
   }, true);
 
+  // Searches wait here and not in hx-trigger: htmx forgets a delay when a refresh of the results comes in between.
+  let typing = 0;
+  document.addEventListener("input", ({ target }) => {
+    if (!target.matches("[data-search]")) return;
+    clearTimeout(typing);
+    typing = setTimeout(() => { target.dispatchEvent(new Event("wanted")); }, SEARCH_AFTER_MS);
+  });
   document.addEventListener("keydown", (event) => {  // Enter in a search field that has searched already
     if (event.key === "Enter" && event.target.matches("[data-search]")) event.preventDefault();
   });
