@@ -33,7 +33,7 @@ lint: $(VENV)/dev.installed ## the checks alone: ruff, mypy --strict, Django's d
 
 pytest: $(VENV)/dev.installed ## the tests alone, or some of them (ARGS="tests/test_env.py -k bad")
 	$(TEST_ENVIRONMENT) $(RUN) manage.py collectstatic --no-input --verbosity 0
-	$(TEST_ENVIRONMENT) $(RUN) -m pytest $(ARGS)
+	$(TEST_ENVIRONMENT) $(RUN) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: $(VENV)/dev.installed ## the figures of docs/benchmarks.md
 	VAR_DIR="$(CURDIR)/var/bench" $(RUN) -m benchmarks $(ARGS)
