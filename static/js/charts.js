@@ -20,8 +20,9 @@
   const count = (n) => n.toLocaleString("en");
   const dollars = (value) => value >= 1000 ? `$${compact(value)}` : `$${value.toFixed(value ? places(value) || 2 : 2)}`;
   const exactDollars = (value) => `$${value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 9 })}`;
-  const percent = (share) => `${share > 0 && share < 0.001 ? "<0.1" : (100 * share).toFixed(1)}%`;
+  const percent = (share) => !share ? "0%" : `${share > 0 && share < 0.001 ? "<0.1" : (100 * share).toFixed(1)}%`;
   const duration = (ms) => ms === null ? "–" : ms < 999.5 ? `${Math.round(ms)} ms` : `${(ms / 1000).toPrecision(3)} s`;
+  const scaled = (ms) => ms < 1000 ? `${ms} ms` : `${count(ms / 1000)} s`;
   const WRITTEN = { cost: dollars, tokens: compact, requests: compact };
   const hour = (number) => `${String(number).padStart(2, "0")}:00`;
 
@@ -41,7 +42,7 @@
       hoverlabel: { bgcolor: colour("--surface-3"), bordercolor: colour("--outline-variant"), font: { color: colour("--on-surface") } },
       legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("--on-surface-variant") } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--on-surface-variant"), activecolor: colour("--primary"), orientation: "v" },
-      xaxis: { ...axis, showgrid: false, type: "date", nticks: 8, ...xaxis },
+      xaxis: { ...axis, showgrid: false, type: "date", nticks: innerWidth < 500 ? 4 : 8, ...xaxis },
       yaxis: { ...axis, rangemode: "tozero", fixedrange: true, nticks: 6, ...yaxis },
       ...(yaxis2 ? { yaxis2: { ...axis, ...yaxis2 } } : {}),
       ...others,
@@ -53,11 +54,17 @@
     : { x, y, name, type: "bar", marker: { color: colour(shade) }, ...more };
 
   // Points as well as lines: one between two gaps would not be seen.
-  const times = (x, ms, scale, name, shade, dash) => ({
-    x, y: ms.map((value) => value === null ? null : value / scale), customdata: ms.map(duration), name, type: "scatter",
-    mode: "lines+markers", connectgaps: false, line: { color: colour(shade), width: 2, dash },
-    marker: { size: x.length > MANY ? 3 : 5, color: colour(shade) }, hovertemplate: "%{customdata}",
+  const times = (x, ms, name, shade, dash) => ({
+    x, y: ms, customdata: ms.map(duration), name, type: "scatter", mode: "lines+markers", connectgaps: false,
+    line: { color: colour(shade), width: 2, dash }, marker: { size: x.length > MANY ? 3 : 5, color: colour(shade) },
+    hovertemplate: "%{customdata}",
   });
+  // 1, 2 and 5 of each power of ten, or only 1 where there are many.
+  const steps = (least, most) => {
+    const powers = Array.from({ length: 8 }, (_, power) => 10 ** power);
+    const marks = powers.flatMap((power) => (most / least > 3000 ? [1] : [1, 2, 5]).map((digit) => digit * power));
+    return marks.filter((mark) => mark >= least && mark <= most);
+  };
 
   const ring = (parts, values, colours, write, revision) => {
     const total = values.reduce((sum, value) => sum + value, 0);
@@ -107,13 +114,17 @@
       return ring(parts, parts.map(({ tokens }) => tokens), parts.map(({ shade }) => colour(`--chart-${shade}`)), compact, revision);
     },
     latency({ latency: { x, p50, p95, p99, ttft } }, revision) {
-      const scale = Math.max(0, ...p99) < 2000 ? 1 : 1000;
+      const all = [...p50, ...p99, ...ttft].filter((ms) => ms > 0);  // a slow minute must not flatten the usual ones
+      const least = 0.8 * Math.min(1000, ...all), most = 1.2 * Math.max(100, ...all), marks = steps(least, most);
       return [[
-        times(x, p50, scale, "p50", "--chart-p50"),
-        times(x, p95, scale, "p95", "--chart-p95"),
-        times(x, p99, scale, "p99", "--chart-p99"),
-        times(x, ttft, scale, "First token", "--chart-first", "dot"),
-      ], layout(revision, { showlegend: true, yaxis: { ticksuffix: scale === 1 ? " ms" : " s" } })];
+        times(x, p50, "p50", "--chart-p50"),
+        times(x, p95, "p95", "--chart-p95"),
+        times(x, p99, "p99", "--chart-p99"),
+        times(x, ttft, "First token", "--chart-first", "dot"),
+      ], layout(revision, {
+        showlegend: true,
+        yaxis: { type: "log", range: [Math.log10(least), Math.log10(most)], tickvals: marks, ticktext: marks.map(scaled) },
+      })];
     },
     // A bar of one unit for each hour, a row of them for each weekday.
     heat({ heat }, revision, measure) {
@@ -126,13 +137,13 @@
         customdata: values.map(write), text: hours.map((number) => `${DAYS[day]} ${hour(number)}–${hour(number + 1)}`), textposition: "none",
         marker: { color: values, coloraxis: "coloraxis" }, hovertemplate: `%{text}<br>%{customdata} ${measure === "cost" ? "" : measure}<extra></extra>`,
       })), layout(revision, {
-        barmode: "overlay", bargap: 0.08, hovermode: "closest", dragmode: false,
-        xaxis: { type: "linear", range: [-0.5, 23.5], fixedrange: true, tickvals: [0, 4, 8, 12, 16, 20], ticktext: [0, 4, 8, 12, 16, 20].map(hour), showline: false },
+        barmode: "overlay", bargap: 0.08, hovermode: "closest", dragmode: false, margin: { l: 8, r: isTouch ? 34 : 8, t: 8, b: 8 },
+        xaxis: { type: "linear", range: [-0.5, 23.5], fixedrange: true, tickvals: [0, 6, 12, 18], ticktext: [0, 6, 12, 18].map(hour), tickangle: 0, showline: false },
         yaxis: { range: [7, 0], rangemode: "normal", showgrid: false, tickvals: DAYS.map((_, day) => day + 0.5), ticktext: DAYS },
         coloraxis: {
           cmin: 0, cmax: top,
           colorscale: [[0, colour("--surface-2")], [least / top, colour("--heat-low")], [1, colour("--heat-high")]],
-          colorbar: { thickness: 10, outlinewidth: 0, nticks: 4, rangemode: "tozero", tickformat: "~s", tickprefix: measure === "cost" ? "$" : "", tickfont: { color: colour("--on-surface-variant") } },
+          colorbar: { orientation: "h", x: 1, xanchor: "right", y: -0.12, yanchor: "top", len: 0.45, thickness: 8, outlinewidth: 0, nticks: 4, tickformat: "~s", tickprefix: measure === "cost" ? "$" : "", tickfont: { color: colour("--on-surface-variant") } },
         },
       })];
     },

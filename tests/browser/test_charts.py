@@ -225,7 +225,7 @@ def test_slow_charts_come_once_and_again_only_after_a_change(ledger: None, admin
     record([call(MODELS[0], organization="acme", at=NOW, latency_ms=90_000)])
     with page.expect_response("**/charts/?**"):
         page.evaluate(REFRESH)
-    eventually(page, "Math.max(...document.getElementById('plot-latency').data[2].y) === 90")
+    eventually(page, "Math.max(...document.getElementById('plot-latency').data[2].y) === 90_000")
     assert page.evaluate("document.getElementById('plot-latency').layout.xaxis.range[1]").startswith("2026-02-01")
     assert page.evaluate("window.mark === document.querySelector('#plot-heat .main-svg')")
     assert len(asked) == 2
