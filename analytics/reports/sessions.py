@@ -88,7 +88,9 @@ class Sessions:
         rows = self._rows()
         if after is not None:
             rows = rows.filter(self._beyond(after))
-        found = list(rows[: PAGE + 1])
+        # Through a cursor, which PostgreSQL never reads in parallel: each of several workers would go on down to the
+        # lowest class, that of most sessions, to find a page of its own.
+        found = list(rows[: PAGE + 1].iterator(PAGE + 1))
         shown = found[:PAGE]
         return SessionPage(self._conversations(shown), self._place_of(shown[-1]) if len(found) > PAGE else None)
 
