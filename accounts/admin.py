@@ -9,6 +9,7 @@ from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from accounts.audit import differences, record
@@ -147,6 +148,15 @@ class PersonAdmin(Kept, UserAdmin[User]):
         with transaction.atomic():
             return super().user_change_password(request, id, form_url)
 
+    def _record(self, verb: str, request: HttpRequest, obj: Any) -> None:
+        """Who moves is in the trails of both organizations, and neither names the other."""
+        left = obj.before_change.get("organization")
+        if left is not None and left != obj.organization:
+            changes = {"organization": (left, None)}
+            record(f"{self.thing}.leave", str(obj), by=actor_of(request), organization=left, changes=changes)
+            obj.before_change["organization"] = None
+        super()._record(verb, request, obj)
+
     def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
         """Also called where a new password is all that changed."""
         if hasattr(obj, "before_change"):
@@ -182,6 +192,15 @@ class RoleAdmin(Recorded, GroupAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return obj is None or obj.name not in set(Role)
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        record(f"{self.thing}.delete", str(obj), by=actor_of(request), organization=None, changes={})
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        with transaction.atomic():
+            for group in queryset:
+                self.delete_model(request, group)
 
 
 @admin.register(AuditRecord)

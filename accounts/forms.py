@@ -87,9 +87,12 @@ class PersonForm(Styled, forms.ModelForm[User]):
         return email
 
     def save(self, commit: bool = True) -> User:
-        if "email" in self.cleaned_data:
-            self.instance.username = self.cleaned_data["email"]
-        return super().save(commit)
+        """Nothing else of the person, who may have been shut out since this one was read."""
+        person = super().save(commit=False)
+        if "email" in self.fields:
+            person.username = person.email
+        person.save(update_fields=[*self.fields, "username"])
+        return person
 
 
 class MemberFilter(Styled, forms.Form):

@@ -3,9 +3,10 @@
 import logging
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.tokens import default_token_generator
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
@@ -25,6 +26,19 @@ from accounts.roles import check_role_change, replace_role
 logger = logging.getLogger(__name__)
 
 CONSOLE = "django.core.mail.backends.console.EmailBackend"
+
+
+class LinkTokens(PasswordResetTokenGenerator):
+    """Beside what Django knows, a link dies for good when its person is shut out; and one that was made for somebody
+    else than a Super Admin, which an Admin may have seen, does not open a Super Admin's account.
+    """
+
+    def _make_hash_value(self, user: Any, timestamp: int) -> str:
+        value = super()._make_hash_value(user, timestamp)
+        return f"{value}{user.get_session_auth_hash()}{user.role is Role.SUPER_ADMIN}"
+
+
+link_tokens = LinkTokens()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,7 @@ def _make_way(username: str, person: User) -> None:
 
 def password_link(request: HttpRequest, person: User) -> str:
     """Opens the page on which the person chooses a password, until it is used or PASSWORD_RESET_TIMEOUT is over."""
-    uid, token = urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person)
+    uid, token = urlsafe_base64_encode(force_bytes(person.pk)), link_tokens.make_token(person)
     return request.build_absolute_uri(reverse("password-set", args=[uid, token]))
 
 

@@ -1,6 +1,7 @@
 """Who: organizations, their people and their projects."""
 
 import zoneinfo
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import ClassVar, NoReturn, Self
 
@@ -10,6 +11,7 @@ from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.functional import cached_property
 
 MAX_NAME = 200
@@ -88,6 +90,9 @@ class User(AbstractUser):
         db_collation="C",
         help_text="The user name that calls give; as a rule the same as the username.",
     )
+    shut_out_at = models.DateTimeField(
+        null=True, editable=False, help_text="Sessions and links from before have ended, also where somebody is back."
+    )
 
     objects: ClassVar[UserManager[Self]] = UserManager()
 
@@ -104,7 +109,20 @@ class User(AbstractUser):
     def save(self, *args: object, **kwargs: object) -> None:
         if not self.handle:
             self.handle = self.username
+        if not self.is_active:
+            self.shut_out_at = timezone.now()
         super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    def get_session_auth_hash(self) -> str:
+        """Sessions hold this value, and one with another value has ended. So it changes when somebody is shut out."""
+        return super().get_session_auth_hash() + self._shut_out
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        return (value + self._shut_out for value in super().get_session_auth_fallback_hash())
+
+    @property
+    def _shut_out(self) -> str:
+        return f" {self.shut_out_at.timestamp()}" if self.shut_out_at else ""
 
     @cached_property
     def role(self) -> Role | None:

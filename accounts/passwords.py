@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.urls import reverse_lazy
 
 from accounts.audit import record
-from accounts.invitations import days_of_a_link, sends_mail
+from accounts.invitations import days_of_a_link, link_tokens, sends_mail
 from accounts.models import User
 
 _post = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
@@ -34,6 +34,7 @@ class ForgottenView(views.PasswordResetView):
     """Says the same whether the address exists or not."""
 
     form_class = ForgottenForm
+    token_generator = link_tokens
     template_name = "accounts/password_forgotten.html"
     email_template_name = "accounts/mail/forgotten.txt"
     subject_template_name = "accounts/mail/forgotten_subject.txt"
@@ -45,9 +46,24 @@ class ForgottenView(views.PasswordResetView):
         return super().form_valid(form)
 
 
+class SetForm(forms.SetPasswordForm):  # type: ignore[type-arg]  # no type arguments at run time
+    """Saves nothing but the password. Making it takes a moment, in which its person may have been shut out."""
+
+    def save(self, commit: bool = True) -> User:
+        user: User = super().save(commit=False)
+        user.save(update_fields=["password"])
+        return user
+
+
+class ChangeForm(SetForm, forms.PasswordChangeForm):
+    """The same, for who knows the old password."""
+
+
 class SetView(views.PasswordResetConfirmView):
     """The page behind a link. Links of those who were deactivated meanwhile do not work."""
 
+    form_class = SetForm
+    token_generator = link_tokens
     template_name = "accounts/password_set.html"
     success_url = reverse_lazy("sign-in")
 
@@ -66,6 +82,7 @@ class SetView(views.PasswordResetConfirmView):
 
 
 class ChangeView(views.PasswordChangeView):
+    form_class = ChangeForm
     template_name = "accounts/password_change.html"
     success_url = reverse_lazy("password-change-done")
 

@@ -82,8 +82,8 @@ def replace_role(user: User, role: Role | None) -> None:
 
 @transaction.atomic
 def set_active(user: User, is_active: bool, *, by: User | None = None) -> None:
-    """Let ``user`` in, or shut them out, which ends their sessions with their next request. ValidationError if ``by``
-    may not.
+    """Let ``user`` in, or shut them out, which ends their sessions and links for good. ValidationError if ``by`` may
+    not.
     """
     _reread(user)
     _check_member(user)
@@ -91,7 +91,7 @@ def set_active(user: User, is_active: bool, *, by: User | None = None) -> None:
     if is_active == user.is_active:
         return
     user.is_active = is_active
-    user.save(update_fields=["is_active"])
+    user.save(update_fields=["is_active", "shut_out_at"])
     action = "member.reactivate" if is_active else "member.deactivate"
     changes = {"active": ("no", "yes") if is_active else ("yes", "no")}
     record(action, user.username, by=by, organization=user.organization, changes=changes)

@@ -149,6 +149,15 @@ def test_a_password_can_be_set_but_not_taken_away(root: Client, super_admin: Use
     assert User.objects.get(pk=super_admin.pk).check_password(new)
 
 
+def test_who_was_shut_out_in_the_admin_has_to_sign_in_again(root: Client, user: User) -> None:
+    theirs = signed_in(user)
+    for is_active in (False, True):
+        user.is_active = is_active
+        change(root, user)
+    assert User.objects.get(pk=user.pk).is_active
+    assert theirs.get("/").status_code == 302
+
+
 def test_role_groups_keep_their_names_and_other_groups_do_not(root: Client) -> None:
     response = root.post(f"/admin/auth/group/{group(Role.ADMIN)}/change/", {"name": "Boss", "permissions": []})
     assert b"keep their names" in response.content
@@ -207,6 +216,28 @@ def test_granting_a_permission_is_recorded(root: Client) -> None:
     permission = Permission.objects.get(codename="export_usageevent")
     root.post(f"/admin/auth/group/{group(Role.ADMIN)}/change/", {"name": "Admin", "permissions": [permission.pk]})
     assert "export" in AuditRecord.objects.get(action="group.change").changes["permissions"][1]
+
+
+def test_a_group_that_goes_is_recorded(root: Client, super_admin: User) -> None:
+    """With it, its members may lose a permission."""
+    one, two, three = (Group.objects.create(name=name) for name in ("One", "Two", "Three"))
+    root.post(f"/admin/auth/group/{one.pk}/delete/", {"post": "yes"})
+    root.post(
+        "/admin/auth/group/", {"action": "delete_selected", "_selected_action": [two.pk, three.pk], "post": "yes"}
+    )
+    assert not Group.objects.filter(pk__in=[one.pk, two.pk, three.pk]).exists()
+    records = AuditRecord.objects.filter(action="group.delete", actor=super_admin)
+    assert set(records.values_list("subject", flat=True)) == {"One", "Two", "Three"}
+
+
+def test_who_moves_is_in_both_trails_and_neither_names_the_other(
+    root: Client, user: User, acme: Organization, globex: Organization
+) -> None:
+    change(root, user, organization=globex.pk)
+    left = AuditRecord.objects.get(organization=acme)
+    came = AuditRecord.objects.get(organization=globex)
+    assert (left.action, left.subject, left.changes) == ("member.leave", "ann", {"organization": ["Acme", None]})
+    assert (came.action, came.changes) == ("member.change", {"organization": [None, "Globex"]})
 
 
 def test_a_password_set_in_the_admin_is_recorded_without_it(root: Client, user: User) -> None:

@@ -7,7 +7,6 @@ from threading import Thread
 from typing import Any, ClassVar
 
 import pytest
-from django.contrib.auth.tokens import default_token_generator
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
@@ -17,6 +16,7 @@ from pytest_django.fixtures import Settings
 
 from accounts import invitations, passwords
 from accounts.models import AuditRecord, Organization, Role, Standing, User
+from accounts.roles import set_active, set_role
 from tests.accounts.test_members import again, placeholder
 from tests.cast import make_user, signed_in
 from usage_dashboard.settings import _mail_security
@@ -251,9 +251,23 @@ def test_a_link_of_somebody_deactivated_is_dead(admin: User, user: User) -> None
     assert "does not work any more" in Client().get(path, follow=True).content.decode()
 
 
+def test_a_link_from_before_somebody_was_shut_out_stays_dead(admin: User, user: User) -> None:
+    path = link_in(new_link(admin, user).content.decode())
+    for is_active in (False, True):
+        set_active(user, is_active, by=admin)
+    assert "does not work any more" in Client().get(path, follow=True).content.decode()
+
+
+def test_a_link_that_an_admin_made_opens_no_super_admins_account(admin: User, user: User) -> None:
+    """Who has seen a User's link must not become Super Admin by it when the User does."""
+    path = link_in(new_link(admin, user).content.decode())
+    set_role(user, Role.SUPER_ADMIN)
+    assert "does not work any more" in Client().get(path, follow=True).content.decode()
+
+
 def test_nonsense_is_no_link(user: User) -> None:
     uid = urlsafe_base64_encode(force_bytes(user.pk))
-    token = default_token_generator.make_token(make_user("other"))
+    token = invitations.link_tokens.make_token(make_user("other"))
     for path in (f"{uid}/{token}", f"{uid}/x", "x/x", "/".join(["x" * 100, token]), f"{uid}/set-password"):
         response = Client().get(f"/password/set/{path}/", follow=True)
         assert "does not work any more" in response.content.decode()

@@ -10,9 +10,11 @@ from django.db import connections
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from accounts.forms import PersonForm
 from accounts.models import OF_STANDING, AuditRecord, Organization, Role, Standing, User
+from accounts.passwords import ChangeForm, SetForm
 from accounts.roles import set_active, set_role
-from tests.cast import make_user, signed_in
+from tests.cast import PASSWORD, make_user, signed_in
 
 
 def placeholder(handle: str, organization: Organization) -> User:
@@ -208,6 +210,14 @@ def test_deactivation_ends_sessions_at_once(admin: User, user: User, acme: Organ
     assert (newest.action, newest.changes) == ("member.reactivate", {"active": ["no", "yes"]})
 
 
+def test_who_is_let_in_again_has_to_sign_in_again(admin: User, user: User) -> None:
+    theirs, client = signed_in(user), signed_in(admin)
+    change(client, user, "deactivate")
+    change(client, user, "reactivate")
+    assert theirs.get("/").status_code == 302
+    assert signed_in(again(user)).get("/").status_code == 200
+
+
 def test_what_is_so_already_is_not_recorded(admin: User, user: User) -> None:
     change(signed_in(admin), user, "reactivate")
     change(signed_in(admin), user, "role", role="User")
@@ -234,6 +244,21 @@ def test_a_name_can_be_changed(admin: User, user: User) -> None:
     signed_in(admin).post(f"/organization/members/{user.pk}/", data)
     assert (again(user).get_full_name(), again(user).email, again(user).username) == ("Ann Lee", "", "ann")
     assert AuditRecord.objects.get().changes == {"first_name": ["", "Ann"], "last_name": ["", "Lee"]}
+
+
+def test_saving_a_form_lets_nobody_in_who_was_shut_out_meanwhile(admin: User, user: User) -> None:
+    """Each form holds the person as it was read."""
+    new = "a whole new battery"
+    forms: list[Any] = [
+        PersonForm({"first_name": "Bea"}, instance=again(user)),
+        SetForm(again(user), {"new_password1": new, "new_password2": new}),
+        ChangeForm(again(user), {"old_password": PASSWORD, "new_password1": new, "new_password2": new}),
+    ]
+    assert all(form.is_valid() for form in forms)
+    set_active(user, False, by=admin)
+    for form in forms:
+        form.save()
+    assert (again(user).is_active, again(user).first_name, again(user).check_password(new)) == (False, "Bea", True)
 
 
 def test_a_change_and_its_record_are_one(admin: User, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
