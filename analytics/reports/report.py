@@ -4,7 +4,7 @@ Each question goes to the smallest cube that has its dimensions, or, where none 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
@@ -36,7 +36,8 @@ LATENCY = "latency_bucket"
 HEAT: Group = ("weekday", "hour")
 DERIVED = {"weekday": ExtractIsoWeekDay("day")}
 """What follows from a dimension that every cube has."""
-DECIMAL_SUMS = frozenset({"cost_usd", "audio_seconds"})
+EXACT: dict[str, Callable[[Any], Any]] = {"cost_usd": Decimal, "audio_seconds": Decimal, "last_day": lambda day: day}
+"""PostgreSQL's sum of integers is a decimal number: all other sums are made whole numbers again."""
 FEW_EVENTS = 50_000
 """So many events are read quickly, whatever is asked of them."""
 
@@ -177,7 +178,11 @@ class Report:
             return [((), self._as(kind, _sums(rows.aggregate(**measures))))]
         derived = {name: DERIVED[name] for name in group if name in DERIVED}
         grouped = rows.order_by().annotate(**derived).values(*group).annotate(**measures)
-        return [(tuple(row[name] for name in group), self._as(kind, _sums(row))) for row in grouped]
+        names, width = [field.name for field in fields(kind)], len(group)
+        return [
+            (row[:width], self._as(kind, dict(zip(names, row[width:], strict=True))))
+            for row in grouped.values_list(*group, *measures)
+        ]
 
     def _from_events(self, selection: Selection, group: Group) -> list[tuple[Key, Sums]]:
         """What a page asks for of one selection comes from one pass over its events."""
@@ -197,14 +202,20 @@ class Report:
 
     def _as(self, kind: type[S], sums: Mapping[str, Any]) -> S:
         """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
-        hidden = frozenset() if self.viewer.sees_cost else COST_SUMS
-        names = {field.name for field in fields(kind)} - hidden
-        said: dict[str, Any] = {
-            name: _exact(name, value) for name, value in sums.items() if value is not None and name in names
-        }
-        if "cost_usd" in names:
+        said = {name: convert(sums[name]) for name, convert in self._shown[kind] if sums.get(name) is not None}
+        if self.viewer.sees_cost and kind is not Bucket:
             said.setdefault("cost_usd", Decimal(0))
         return kind(**said)
+
+    @cached_property
+    def _shown(self) -> dict[type[object], list[tuple[str, Callable[[Any], Any]]]]:
+        """For each kind of answer, the sums that the viewer may see, and what makes them exact. There may be thousands
+        of rows, so that this is not found out for each."""
+        hidden = frozenset() if self.viewer.sees_cost else COST_SUMS
+        return {
+            kind: [(field.name, EXACT.get(field.name, int)) for field in fields(kind) if field.name not in hidden]
+            for kind in (Summary, Totals, DatedTotals, Bucket)
+        }
 
 
 def chart_groups(grain: Grain) -> tuple[Group, ...]:
@@ -219,13 +230,6 @@ def _moments_of(grain: Grain) -> Group:
 def _by_moment(found: Mapping[Key, M]) -> dict[tuple[date, int | None], M]:
     """By day and hour, which is None where the keys have only days."""
     return {(key[0], key[1] if len(key) > 1 else None): value for key, value in found.items()}
-
-
-def _exact(name: str, value: Any) -> int | Decimal | date:
-    """PostgreSQL's sum of integers is a decimal number."""
-    if isinstance(value, date):
-        return value
-    return Decimal(value) if name in DECIMAL_SUMS else int(value)
 
 
 def _sums(row: Mapping[str, Any]) -> dict[str, Any]:
