@@ -24,7 +24,7 @@ def today(viewer: Viewer) -> date:
     if viewer.organization_ids is not None:
         organizations = organizations.filter(pk__in=viewer.organization_ids)
     now = timezone.now()
-    zones = organizations.values_list("time_zone", flat=True).distinct()
+    zones = organizations.order_by().values_list("time_zone", flat=True).distinct()
     return max((now.astimezone(ZoneInfo(zone)).date() for zone in zones), default=now.date())
 
 

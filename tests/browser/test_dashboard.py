@@ -147,7 +147,7 @@ def test_a_menu_can_be_searched(ledger: None, admin: User, sign_in: SignedIn) ->
     menu = page.locator("details.filter", has=page.locator("summary", has_text="User"))
     menu.locator("summary").click()
     menu.get_by_label("Search user").fill("person-13")
-    assert menu.locator(".option:visible").count() == 1
+    expect(menu.locator(".option:visible")).to_have_count(1)
 
 
 def test_a_custom_range_and_what_is_wrong_with_it(ledger: None, admin: User, sign_in: SignedIn) -> None:
