@@ -1,7 +1,6 @@
 """A real browser on a real server. Uses the Chromium that the system has; never downloads one."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,21 +10,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
+from tests.browser.chromium import ARGUMENTS, INSTALL, SIZES, chromium
 from tests.cast import signed_in
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-INSTALL = "Browser tests need Chromium: apt-get install chromium (or set CHROMIUM to the path of one)."
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-SIZES = {"320": (320, 640), "phone": (390, 844), "tablet": (768, 1024), "desktop": (1280, 800), "wide": (1920, 1080)}
-
 SignedIn = Callable[..., Page]
-
-
-def chromium() -> str | None:
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @pytest.fixture(scope="module")

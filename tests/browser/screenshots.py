@@ -18,9 +18,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, INSTALL, SIZES, chromium
+from tests.browser.chromium import ARGUMENTS, INSTALL, SIZES, chromium
 from tests.screens import SCREENS, Screen
-from usage_dashboard.demo.people import PASSWORD
+from usage_dashboard.demo import PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOME = ROOT / "var" / "screenshots"

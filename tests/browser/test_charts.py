@@ -15,7 +15,8 @@ from analytics.recording import record
 from analytics.reports import Report
 from pricing.models import Price
 from tests.analytics.calls import call, failed, usage
-from tests.browser.conftest import SIZES, SignedIn, accessibility_violations
+from tests.browser.chromium import SIZES
+from tests.browser.conftest import SignedIn, accessibility_violations
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,7 +4,8 @@ import pytest
 from playwright.sync_api import Page
 
 from accounts.models import Organization, User
-from tests.browser.conftest import SIZES, SignedIn, accessibility_violations
+from tests.browser.chromium import SIZES
+from tests.browser.conftest import SignedIn, accessibility_violations
 from tests.screens import SCREENS, Role, Screen
 from tests.visibility.world import World, make_world
 

@@ -12,7 +12,8 @@ from accounts.invitations import CONSOLE
 from accounts.models import AuditRecord, Organization, Project, Role, User
 from analytics.recording import record
 from tests.analytics.calls import call
-from tests.browser.conftest import SIZES, SignedIn, accessibility_violations
+from tests.browser.chromium import SIZES
+from tests.browser.conftest import SignedIn, accessibility_violations
 from tests.cast import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,7 +11,8 @@ from accounts.models import Organization, Project, User
 from analytics.models import UsageEvent
 from groq_client.simulator.server import SimulatorHandle, running_simulator
 from pricing.models import Price
-from tests.browser.conftest import SIZES, SignedIn, accessibility_violations
+from tests.browser.chromium import SIZES
+from tests.browser.conftest import SignedIn, accessibility_violations
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -12,7 +12,8 @@ from analytics.models import UsageEvent
 from analytics.recording import record
 from pricing.models import Price
 from tests.analytics.calls import call, usage
-from tests.browser.conftest import SIZES, SignedIn, accessibility_violations
+from tests.browser.chromium import SIZES
+from tests.browser.conftest import SignedIn, accessibility_violations
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,8 @@ from accounts.models import Organization, User
 from analytics.recording import record
 from groq_client.call import UsagePart
 from tests.analytics.calls import call, failed, usage
-from tests.browser.conftest import SIZES, SignedIn, accessibility_violations
+from tests.browser.chromium import SIZES
+from tests.browser.conftest import SignedIn, accessibility_violations
 from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,8 +7,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from accounts.models import Organization, Project, Role, User
-
-PASSWORD = "groq-ledger-demo"  # noqa: S105 - printed on the terminal, and said to be for the demonstration only
+from usage_dashboard.demo import PASSWORD
 
 
 class NotADemoError(Exception):

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 import groq_client
 from analytics import ledger_pool
-from usage_dashboard.demo import history
-from usage_dashboard.demo.people import PASSWORD, Login, NotADemoError, create_people
+from usage_dashboard.demo import PASSWORD, history
+from usage_dashboard.demo.people import Login, NotADemoError, create_people
 from usage_dashboard.demo.processes import Child, ChildDiedError, kill, port_problem, start_simulator, start_web, stop
 from usage_dashboard.demo.progress import Progress
 from usage_dashboard.demo.traffic import Traffic, real_traffic, simulated_traffic
