@@ -45,7 +45,7 @@ def check_default_organization(
         if cursor.fetchone():
             return []
     slug = settings.DEFAULT_ORGANIZATION
-    hint = f"Add an organization named {slug!r} in calls under Organizations, or set DEFAULT_ORGANIZATION to an existing one."
+    hint = "Add one that calls name so under Organizations, or set DEFAULT_ORGANIZATION to an existing slug."
     return [checks.Warning(f"The default organization {slug!r} does not exist.", hint=hint, id="usage_dashboard.W001")]
 
 
