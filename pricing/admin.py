@@ -30,7 +30,7 @@ class PriceAdmin(admin.ModelAdmin[Price]):
 
     def get_fields(self, request: HttpRequest, obj: Price | None = None) -> Any:
         fields = PriceVersionForm.Meta.fields
-        return (*fields, "author", "created_at") if obj else (*fields, "newest_seen")
+        return (*fields, "follows_everybody", "author", "created_at") if obj else (*fields, "newest_seen")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         version = Price.objects.filter(pk=id_of(request.GET.get("from"))).first()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import psycopg
 from psycopg.rows import tuple_row
 
-from pricing.models import Price, rank
+from pricing.models import Price, order
 
 
 class Generation(NamedTuple):
@@ -32,7 +32,7 @@ class PriceBook:
     def __init__(self, versions: Iterable[Price]) -> None:
         scopes: dict[tuple[str, str, int | None], list[Price]] = defaultdict(list)
         created = []
-        for version in sorted(versions, key=rank, reverse=True):
+        for version in sorted(versions, key=order, reverse=True):
             scopes[version.provider, version.model, version.organization_id].append(version)
             created.append((version.pk, version.created_at))
         self._scopes = dict(scopes)
@@ -47,11 +47,12 @@ class PriceBook:
             return cls([_version(row) for row in cursor.execute(_ALL_SQL)])
 
     def in_force(self, provider: str, model: str, organization_id: int | None, at: datetime) -> Price | None:
-        """What ``Price.objects.in_force`` answers: the organization's own version, else everybody's. See ``rank``."""
+        """What ``Price.objects.in_force`` answers. See pick_in_force."""
         for scope in (organization_id, None):
-            for version in self._scopes.get((provider, model, scope), ()):
-                if version.effective_from <= at:
-                    return version
+            versions = self._scopes.get((provider, model, scope), ())
+            latest = next((version for version in versions if version.effective_from <= at), None)
+            if latest is not None and not latest.follows_everybody:
+                return latest
         return None
 
 

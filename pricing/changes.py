@@ -42,11 +42,18 @@ class Change:
 
     @property
     def lines(self) -> list[Line]:
+        if self.after.follows_everybody:
+            return [Line("Price", "its own", "everybody's")]
         return [*self._rates(), *self._others()]
+
+    @property
+    def _base(self) -> Price | None:
+        """What the amounts are compared with; a version that follows everybody's price has none."""
+        return None if self.before is None or self.before.follows_everybody else self.before
 
     def _rates(self) -> Iterator[Line]:
         for name in Price.RATES:
-            before: Decimal | None = getattr(self.before, name, None)
+            before: Decimal | None = getattr(self._base, name, None)
             after: Decimal | None = getattr(self.after, name)
             if before != after:
                 none = "the input price" if name == CACHED else "none"
@@ -54,7 +61,7 @@ class Change:
                 yield Line(_label(name), was, becomes, percent(before, after), warning(before, after))
 
     def _others(self) -> Iterator[Line]:
-        before, after = self.before, self.after
+        before, after = self._base, self.after
         if after.enabled != (before is None or before.enabled):
             yield Line("Status", _status(before), _status(after))
         if before and before.audio_minimum_seconds != after.audio_minimum_seconds:

@@ -19,7 +19,7 @@ class Entry:
 
 
 def entries(versions: Sequence[Price], now: datetime) -> list[Entry]:
-    """The whole history of one price, given from the version of the highest ``rank`` to that of the lowest."""
+    """The whole history of one price, given in the reverse ``order``."""
     in_force = next((version for version in versions if version.effective_from <= now), None)
     return [
         Entry(version, Change(before, version), _state(version, after, in_force, now))

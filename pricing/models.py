@@ -1,6 +1,6 @@
 """Price versions. A row is never changed: an edit adds a version, and an event points at the one it was charged at."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn, Self
@@ -33,17 +33,31 @@ _RATES = (
 )
 
 
+def _rate_constraints() -> Iterator[models.CheckConstraint]:
+    for rate in _RATES:
+        yield models.CheckConstraint(
+            condition=Q(**{f"{rate}__isnull": True}) | Q(**{f"{rate}__range": (Decimal(0), MAX_PRICE)}),
+            name=f"price_{rate}_range",
+            violation_error_message=OUT_OF_RANGE,
+        )
+
+
 def validate_rate(value: Decimal) -> None:
     """Refuse what is an amount of money and yet cannot be the price of one unit."""
     if value.is_finite() and not 0 <= value <= MAX_PRICE:
         raise ValidationError(OUT_OF_RANGE)
 
 
-def rank(version: "Price") -> tuple[bool, datetime, int]:
-    """Of the versions that have begun, the highest is in force: an organization's own wins over everybody's; then the
-    latest start; then the latest entry.
+def order(version: "Price") -> tuple[datetime, int]:
+    """Of the versions of one scope that have begun, the last counts: the latest start, then the latest entry."""
+    return version.effective_from, version.pk
+
+
+def rank(version: "Price") -> int:
+    """Of the versions that count, one for each scope, the highest is in force: an organization's own wins over
+    everybody's, unless it says to follow that.
     """
-    return version.organization_id is not None, version.effective_from, version.pk
+    return 0 if version.follows_everybody else 1 if version.organization_id is None else 2
 
 
 def pick_in_force(versions: Iterable["Price"], organization_id: int | None, at: datetime) -> "Price | None":
@@ -51,8 +65,12 @@ def pick_in_force(versions: Iterable["Price"], organization_id: int | None, at: 
 
     A disabled version that wins is returned as well: it says that the model has no price now.
     """
-    candidates = [v for v in versions if v.effective_from <= at and v.organization_id in (None, organization_id)]
-    return max(candidates, key=rank, default=None)
+    begun = [v for v in versions if v.effective_from <= at]
+    for scope in (organization_id, None):
+        latest = max((v for v in begun if v.organization_id == scope), key=order, default=None)
+        if latest is not None and not latest.follows_everybody:
+            return latest
+    return None
 
 
 class PriceQuerySet(models.QuerySet["Price"]):
@@ -121,6 +139,11 @@ class Price(models.Model):
     )
     usd_per_1k_characters = NanoDollarField("$ / 1k characters", null=True, blank=True, validators=[validate_rate])
     enabled = models.BooleanField(default=True, help_text="Off: new calls are recorded without a cost.")
+    follows_everybody = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Ends an organization's own price: everybody's is charged again. Has none itself.",
+    )
     effective_from = models.DateTimeField(default=timezone.now)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
     source_note = models.CharField(max_length=500, blank=True)
@@ -137,13 +160,12 @@ class Price(models.Model):
             # Serves in_force() and the history of a model.
             models.Index(fields=("provider", "model", "effective_from"), name="price_in_force"),
         )
-        constraints = tuple(
+        constraints = (
             models.CheckConstraint(
-                condition=Q(**{f"{rate}__isnull": True}) | Q(**{f"{rate}__range": (Decimal(0), MAX_PRICE)}),
-                name=f"price_{rate}_range",
-                violation_error_message=OUT_OF_RANGE,
-            )
-            for rate in _RATES
+                condition=Q(follows_everybody=False) | Q(organization__isnull=False, enabled=False),
+                name="price_follows_everybody",
+            ),
+            *_rate_constraints(),
         )
 
     def __str__(self) -> str:
@@ -172,6 +194,8 @@ class Price(models.Model):
     @property
     def summary(self) -> str:
         """What it charges, in the units that Groq's price list has."""
+        if self.follows_everybody:
+            return "everybody's price"
         if not self.enabled:
             return "no price"
         rates = (

@@ -17,6 +17,8 @@ from pricing.models import Price
 LOCK_SQL = "LOCK TABLE pricing_price IN SHARE ROW EXCLUSIVE MODE"
 AUDITED = (*Price.RATES, "audio_minimum_seconds", "enabled", "effective_from", "source_note")
 
+AUDITED_OF_FOLLOWERS = ("follows_everybody", "effective_from", "source_note")
+
 WITHDRAWN = "In place of a scheduled price that was taken back."
 
 
@@ -41,7 +43,8 @@ def add_versions(versions: Iterable[Price], *, by: User | None) -> None:
 
 def withdraw(scheduled: Price, *, by: User) -> bool:
     """Take back a version that has not begun: one more with its start, which counts instead of it, charges what was
-    charged before, or nothing. False if it has begun meanwhile or does not count any more.
+    charged before, or nothing; an organization without a price of its own goes on to follow everybody's. False if it
+    has begun meanwhile or does not count any more.
     """
     with transaction.atomic():
         lock_prices()
@@ -50,11 +53,40 @@ def withdraw(scheduled: Price, *, by: User) -> bool:
         scope, start = scheduled.organization, scheduled.effective_from
         until_then = start - timedelta(microseconds=1)
         before = Price.objects.in_force(scheduled.provider, scheduled.model, scope, until_then)
-        instead = (before or scheduled).successor(scope)
-        instead.enabled = before is not None and before.enabled
+        if scope is not None and (before is None or before.organization_id is None):
+            instead = _follower_of(scheduled)
+        else:
+            instead = (before or scheduled).successor(scope)
+            instead.enabled = before is not None and before.enabled
         instead.effective_from, instead.source_note = start, WITHDRAWN
         add_versions([instead], by=by)
     return True
+
+
+def follow_everybody(own: Price, *, by: User) -> bool:
+    """End an organization's own price that is in force: from now on everybody's is charged, and so are its changes.
+    False if it is no organization's, or not in force any more.
+    """
+    with transaction.atomic():
+        lock_prices()
+        now = timezone.now()
+        if own.organization is None or own != Price.objects.in_force(own.provider, own.model, own.organization, now):
+            return False
+        follower = _follower_of(own)
+        follower.effective_from = now
+        add_versions([follower], by=by)
+    return True
+
+
+def _follower_of(version: Price) -> Price:
+    """A version of the same organization and model that says to follow everybody's price."""
+    return Price(
+        provider=version.provider,
+        model=version.model,
+        organization=version.organization,
+        enabled=False,
+        follows_everybody=True,
+    )
 
 
 def entered_after(seen: int, organization: Organization | None) -> QuerySet[Price]:
@@ -77,5 +109,6 @@ def id_of(text: str | None) -> int:
 
 
 def _audited(version: Price) -> dict[str, Any]:
-    values = {name: getattr(version, name) for name in AUDITED}
+    names = AUDITED_OF_FOLLOWERS if version.follows_everybody else AUDITED
+    values = {name: getattr(version, name) for name in names}
     return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}

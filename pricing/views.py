@@ -18,7 +18,7 @@ from accounts.viewer import Viewer
 from pricing.history import entries
 from pricing.models import DEFAULT_PROVIDER, Price
 from pricing.sheet import PriceSheet
-from pricing.versions import id_of, lock_prices, withdraw
+from pricing.versions import follow_everybody, id_of, lock_prices, withdraw
 
 HISTORY_PAGE = 25
 
@@ -50,7 +50,8 @@ def price_list(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @with_viewer
 def price_edit(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The table as inputs. Posting it (``step=review``) shows the summary, posting that (``step=save``) saves, and
-    ``step=edit`` goes back with all that was typed. ``step=withdraw`` takes back a scheduled ``version``.
+    ``step=edit`` goes back with all that was typed. ``step=withdraw`` takes back a scheduled ``version``, and
+    ``step=follow`` ends an organization's own one.
     """
     if not viewer.may_edit_pricing:
         raise PermissionDenied
@@ -58,7 +59,9 @@ def price_edit(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     wanted = request.GET.get("model") or request.GET.get("add") or ""
     step = request.POST.get("step")
     if step == "withdraw":
-        return _withdrawn(request, get_object_or_404(Price, pk=id_of(request.POST.get("version"))))
+        return _withdrawn(request, _version(request))
+    if step == "follow":
+        return _following(request, _version(request))
     with transaction.atomic():
         if step == "save":
             lock_prices()
@@ -110,6 +113,18 @@ def _organization(request: HttpRequest, viewer: Viewer) -> Organization | None:
     if viewer.organization_ids is not None and pk not in viewer.organization_ids:
         raise Http404
     return get_object_or_404(Organization, pk=pk)
+
+
+def _version(request: HttpRequest) -> Price:
+    return get_object_or_404(Price, pk=id_of(request.POST.get("version")))
+
+
+def _following(request: HttpRequest, version: Price) -> HttpResponse:
+    if follow_everybody(version, by=cast("User", request.user)):
+        messages.success(request, f"{version.organization} is charged everybody's price again, from now on.")
+    else:
+        messages.warning(request, "This price is not in force any more. Nothing was changed.")
+    return redirect(version)
 
 
 def _withdrawn(request: HttpRequest, version: Price) -> HttpResponse:

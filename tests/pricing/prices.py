@@ -11,6 +11,15 @@ MODEL = "openai/gpt-oss-120b"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+FOLLOWING: dict[str, Any] = {
+    "follows_everybody": True,
+    "enabled": False,
+    "input_usd_per_1k_tokens": None,
+    "output_usd_per_1k_tokens": None,
+}
+"""Values of a version that leads an organization back to everybody's price."""
+
+
 @dataclass(frozen=True)
 class Used:
     input_tokens: int = 0

@@ -34,14 +34,21 @@ def test_a_price_comes_back_as_it_was_entered(connection: Connection, acme: Orga
         found.save()
 
 
-@given(st.lists(st.tuples(SCOPES, MOMENTS), max_size=8), SCOPES, MOMENTS)
+@given(st.lists(st.tuples(SCOPES, MOMENTS, st.booleans()), max_size=8), SCOPES, MOMENTS)
 @hypothesis(suppress_health_check=[HealthCheck.differing_executors])
 def test_it_answers_what_the_rule_says(
-    versions: list[tuple[int | None, datetime]], organization_id: int | None, at: datetime
+    versions: list[tuple[int | None, datetime, bool]], organization_id: int | None, at: datetime
 ) -> None:
     prices = [
-        Price(pk=number, model=MODEL, organization_id=scope, effective_from=start, created_at=START)
-        for number, (scope, start) in enumerate(versions, start=1)
+        Price(
+            pk=number,
+            model=MODEL,
+            organization_id=scope,
+            effective_from=start,
+            created_at=START,
+            follows_everybody=follows and scope is not None,
+        )
+        for number, (scope, start, follows) in enumerate(versions, start=1)
     ]
     expected = pick_in_force(prices, organization_id, at)
     assert PriceBook(prices).in_force("groq", MODEL, organization_id, at) is expected

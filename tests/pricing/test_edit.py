@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Organization, User
+from playground.choices import models_of
 from pricing import sheet
 from pricing.models import Price
 from pricing.versions import lock_prices
@@ -524,12 +525,76 @@ def test_a_scheduled_price_is_taken_back(root: Client, super_admin: User) -> Non
     assert Price.objects.count() == 3
 
 
-def test_the_first_price_taken_back_leaves_none(root: Client, acme: Organization) -> None:
+def test_the_first_price_taken_back_leaves_none(root: Client) -> None:
     soon = timezone.now() + timedelta(days=3)
-    take_back(root, make_price(at=soon, organization=acme))
-    then = Price.objects.in_force("groq", MODEL, acme, soon)
+    take_back(root, make_price(at=soon))
+    then = Price.objects.in_force("groq", MODEL, at=soon)
     assert then is not None
-    assert (then.enabled, then.organization) == (False, acme)
+    assert not then.enabled
+
+
+def test_an_organization_whose_first_price_is_taken_back_goes_on_with_everybodys(
+    root: Client, acme: Organization
+) -> None:
+    soon = timezone.now() + timedelta(days=3)
+    make_price()
+    take_back(root, make_price(at=soon, organization=acme))
+    rise = make_price(at=soon + timedelta(days=1))
+    assert Price.objects.in_force("groq", MODEL, acme, rise.effective_from) == rise
+
+
+# Back to everybody's price
+
+
+def follow(client: Client, version: Price) -> str:
+    return str(client.post(EDIT, {"step": "follow", "version": version.pk}, follow=True).content.decode())
+
+
+def test_an_organization_goes_back_to_everybodys_price(root: Client, super_admin: User, acme: Organization) -> None:
+    everybodys, own = make_price(), make_price(organization=acme, input_usd_per_1k_tokens=Decimal("0.5"))
+    assert "Back to everybody" in root.get(own.get_absolute_url()).content.decode()
+    assert "Back to everybody" not in root.get(everybodys.get_absolute_url()).content.decode()
+    history = follow(root, own)
+    assert "Acme is charged everybody&#x27;s price again" in history
+    assert "Price: its own → everybody&#x27;s" in history
+    assert Price.objects.in_force("groq", MODEL, acme) == everybodys
+    record = AuditRecord.objects.get()
+    assert (record.actor, record.organization) == (super_admin, acme)
+    assert record.changes["follows_everybody"] == [None, "True"]
+    assert "input_usd_per_1k_tokens" not in record.changes
+    assert "Nothing was changed" in follow(root, own)
+    assert "Everybody's price</span>" in root.get("/pricing/").content.decode()
+    assert models_of(acme) == [MODEL]
+    editor = Editor(root, f"?organization={acme.pk}")
+    assert inputs(editor.html)[f"v{everybodys.pk}-{INPUT}"] == "1"
+    editor.type(everybodys, **{INPUT: "0.7"}).review()
+    editor.save()
+    then = Price.objects.in_force("groq", MODEL, acme)
+    assert then is not None
+    assert (then.input_usd_per_1k_tokens, then.organization) == (Decimal("0.7"), acme)
+
+
+def test_who_edits_an_own_price_that_ended_meanwhile_is_told(root: Client, acme: Organization) -> None:
+    make_price()
+    own = make_price(organization=acme)
+    editor = Editor(root, f"?organization={acme.pk}").type(own, **{INPUT: "0.5"})
+    follow(root, own)
+    assert "has added a version: everybody&#x27;s price" in editor.review()
+    editor.review()
+    editor.save()
+    assert newest().input_usd_per_1k_tokens == Decimal("0.5")
+
+
+def test_everybodys_price_follows_nobody(root: Client) -> None:
+    assert "Nothing was changed" in follow(root, make_price())
+    assert Price.objects.count() == 1
+
+
+def test_only_super_admins_end_an_own_price(admin: User) -> None:
+    own = make_price(organization=admin.organization)
+    client = signed_in(admin)
+    assert client.post(EDIT, {"step": "follow", "version": own.pk}).status_code == 403
+    assert "Back to everybody" not in client.get(own.get_absolute_url()).content.decode()
 
 
 def test_what_has_begun_is_not_taken_back(root: Client) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from accounts.models import Organization
 from pricing.fields import LARGEST, from_nano, to_nano
 from pricing.models import MAX_PRICE, Price
-from tests.pricing.prices import MODEL, START, make_price
+from tests.pricing.prices import FOLLOWING, MODEL, START, make_price
 
 SECOND = timedelta(seconds=1)
 
@@ -45,6 +45,23 @@ def test_an_organizations_own_price_wins_however_old(acme: Organization, globex:
     assert Price.objects.in_force("groq", MODEL, acme, START + SECOND) == own
     assert Price.objects.in_force("groq", MODEL, globex, START + SECOND) == everybodys
     assert Price.objects.in_force("groq", MODEL, None, START + SECOND) == everybodys
+
+
+def test_an_organization_follows_everybodys_price_until_it_has_an_own_one_again(acme: Organization) -> None:
+    everybodys, own = make_price(), make_price(organization=acme)
+    day = timedelta(days=1)
+    make_price(organization=acme, at=START + day, **FOLLOWING)
+    newer = make_price(at=START + 2 * day)
+    own_again = make_price(organization=acme, at=START + 3 * day)
+    found = [Price.objects.in_force("groq", MODEL, acme, START + days * day) for days in range(4)]
+    assert found == [own, everybodys, newer, own_again]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_an_organization_without_a_price_follows(acme: Organization) -> None:
+    for values in (FOLLOWING, FOLLOWING | {"organization": acme, "enabled": True}):
+        with pytest.raises(IntegrityError):
+            make_price(**values)
 
 
 def test_a_disabled_version_is_in_force_as_well(db: None) -> None:
