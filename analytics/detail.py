@@ -8,6 +8,8 @@ from fractions import Fraction
 from typing import Any
 from urllib.parse import urlencode
 
+from django.urls import reverse
+
 from accounts.viewer import Viewer
 from analytics import figures
 from analytics.badges import badge
@@ -17,6 +19,8 @@ from analytics.filters import DEFAULT_PROVIDER, FACET
 from analytics.local_time import LocalTime
 from analytics.models import UsageEvent
 from analytics.query import Query
+from analytics.reports import session_of
+from analytics.session_link import link_to_requests
 from analytics.waterfall import waterfall
 from pricing.cost import Charge
 from pricing.models import Price
@@ -38,7 +42,7 @@ class Fact:
 
     label: str
     value: str
-    link: Query | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +84,18 @@ def context(viewer: Viewer, event: UsageEvent) -> dict[str, Any]:
 def _call(viewer: Viewer, event: UsageEvent) -> list[Fact]:
     user = event.user.display_name if event.user else ""
     project = event.project.display_name if event.project else ""
+    session = session_of(viewer, event)
     return [
         Fact("Started", str(_local(event.timestamp, event))),
         Fact("In UTC", _local(event.timestamp, event).utc),
         Fact("Recorded", _local(event.received_at, event).utc),
         Fact("Organization", event.organization.name),
         Fact("Project", project, _same(event, "project", event.project_id)),
-        Fact("User", user, None if viewer.user_ids is not None else _same(event, "user", event.user_id)),
+        Fact("User", user, "" if viewer.user_ids is not None else _same(event, "user", event.user_id)),
         Fact("Feature", event.feature, _same(event, "feature", event.feature)),
         Fact("Expert", event.expert_id, _same(event, "expert", event.expert_id)),
         Fact("Template", event.template_id, _same(event, "template", event.template_id)),
-        Fact("Session", event.session_id, _same(event, "session", event.session_id)),
+        Fact("Session", event.session_id, link_to_requests(viewer, session) if session else ""),
         Fact("Provider", event.provider),
         Fact("Model", event.model, _same(event, "model", event.model)),
         Fact("Model asked for", event.model_requested),
@@ -132,12 +137,12 @@ def _limits(event: UsageEvent) -> list[Fact]:
     ]
 
 
-def _same(event: UsageEvent, name: str, value: str | int | None) -> Query | None:
-    """The address of all requests that have this in common; None where there is nothing to have."""
+def _same(event: UsageEvent, name: str, value: str | int | None) -> str:
+    """The address of all requests that have this in common; empty where there is nothing to have."""
     if not value:
-        return None
+        return ""
     provider = () if event.provider == DEFAULT_PROVIDER else (("provider", event.provider),)
-    return Query((("range", "all"), *provider, (name, FACET[name].text(value))))
+    return f"{reverse('requests')}{Query((('range', 'all'), *provider, (name, FACET[name].text(value))))}"
 
 
 def _local(moment: datetime, event: UsageEvent) -> LocalTime:

@@ -5,19 +5,19 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.urls import reverse
 
 from accounts.viewer import Viewer
 from analytics import figures
 from analytics.badges import Badge, level
 from analytics.charts import tone
-from analytics.filters import ALL, FACET, PLACES, Filters
+from analytics.filters import PLACES, Filters
 from analytics.local_time import LocalTime
 from analytics.menus import Choosable
 from analytics.pages import Page
 from analytics.query import Query
 from analytics.reports import Conversation, Report, Sessions
 from analytics.reports.session_order import RECENT, Place, Sort, sorts_of
+from analytics.session_link import link_to_requests
 from pricing.fields import DollarField, validate_money
 
 MODELS_NAMED = 2
@@ -104,23 +104,13 @@ def _choosable(sort: Sort, chosen: Sort, query: Query) -> Choosable:
 def _line(viewer: Viewer, one: Conversation, key: str) -> Line:
     return Line(
         conversation=one,
-        requests=reverse("requests") + str(_its_requests(viewer, one)),
+        requests=link_to_requests(viewer, one),
         models=tuple(Model(name or "(none)", tone(name)) for name in one.models[:MODELS_NAMED]),
         others=one.models[MODELS_NAMED:],
         duration=_span(one.duration_ms),
         last=LocalTime.of(one.last_at, one.time_zone),
         badge=_badge(one, key),
     )
-
-
-def _its_requests(viewer: Viewer, one: Conversation) -> Query:
-    """All of them and no others: of its days, its person and its organization, as far as the viewer has the choice."""
-    pairs = [("range", "custom"), ("from", f"{one.first_day}"), ("to", f"{one.last_day}"), ("provider", ALL)]
-    if viewer.user_ids is None:
-        pairs.append(("user", FACET["user"].text(one.user_id)))
-    if viewer.organization_ids is None:
-        pairs.append(("organization", FACET["organization"].text(one.organization_id)))
-    return Query((*pairs, ("session", one.session_id)))
 
 
 def _badge(one: Conversation, key: str) -> Badge | None:

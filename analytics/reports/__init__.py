@@ -8,7 +8,7 @@ from analytics.reports.percentiles import LatencyPoint, Percentiles
 from analytics.reports.report import PAGE_GROUPS, Report, Value, chart_groups
 from analytics.reports.scope import selected, snapshot, visible
 from analytics.reports.session_averages import SessionAverages, session_averages
-from analytics.reports.sessions import Conversation, Sessions
+from analytics.reports.sessions import Conversation, Sessions, session_of
 from analytics.reports.sums import Choice, Point, Row, Summary, Totals
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "models_used",
     "selected",
     "session_averages",
+    "session_of",
     "snapshot",
     "today",
     "version",

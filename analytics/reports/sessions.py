@@ -14,7 +14,7 @@ from django.db.models import F, Q, QuerySet
 
 from accounts.models import Organization
 from accounts.viewer import Viewer
-from analytics.models import Session, Status
+from analytics.models import Session, Status, UsageEvent
 from analytics.reports.names import labels
 from analytics.reports.scope import visible
 from analytics.reports.session_order import RECENT, Place, Sort
@@ -165,6 +165,12 @@ class Sessions:
             )
             for row in rows
         ]
+
+
+def session_of(viewer: Viewer, event: UsageEvent) -> Session | None:
+    """The session that an event is in; None if its call named none."""
+    key = {"organization_id": event.organization_id, "user_id": event.user_id or 0, "session_id": event.session_id}
+    return Session.objects.filter(visible(viewer), **key).first() if event.session_id else None
 
 
 def _with_status(statuses: Sequence[Any]) -> Q:

@@ -294,7 +294,23 @@ def test_everything_recorded_is_shown(one: UsageEvent, admin: User) -> None:
                  "tools"):  # fmt: skip
         assert part in said, part
     assert "<b>&quot;" not in html
-    assert "/requests/?range=all&amp;session=s+1" in html or "/requests/?range=all&session=s+1" in html
+    assert "/requests/?range=all&amp;expert=lawyer" in html
+
+
+def test_a_request_leads_to_its_whole_session_and_to_nobody_elses(
+    acme: Organization, globex: Organization, super_admin: User, admin: User, user: User
+) -> None:
+    record(
+        call(organization=organization, user=name, session_id="s", at=NOW - timedelta(days=days))
+        for organization, name in (("acme", "ann"), ("acme", "ben"), ("acme", ""), ("globex", "ann"))
+        for days in (0, 9)
+    )
+    for event in UsageEvent.objects.filter(organization=acme, user=user):
+        for person in (super_admin, admin, user):
+            html = get(signed_in(person), link(opened(person, event), "s").removeprefix("/requests/"))
+            assert len(rows(html)) == 2, person
+    nobodys = UsageEvent.objects.filter(organization=acme, user=None)[0]
+    assert len(rows(get(signed_in(admin), link(opened(admin, nobodys), "s").removeprefix("/requests/")))) == 2
 
 
 def test_every_field_is_shown() -> None:
