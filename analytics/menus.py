@@ -1,11 +1,11 @@
 """The filter menus and the chips that say what is chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analytics.filters import ALL, DEFAULT_PROVIDER, MAX_HOURLY_DAYS, PLACES, RANGES, Facet, Filters, facets_of
 from analytics.query import Query
-from analytics.reports import Report
+from analytics.reports import Report, Value
 
 OPTIONS = 100
 """A menu offers the most used values; all that are chosen are among them. The others are found by searching."""
@@ -34,6 +34,8 @@ class Menu:
     found: int
     """How many values there are, beyond the chosen ones, that match the search."""
     clear: Query | None
+    is_deferred: bool = False
+    """Only what is chosen is there; the page asks for the rest when the menu is opened."""
 
     @property
     def chosen(self) -> int:
@@ -42,6 +44,8 @@ class Menu:
     @property
     def hint(self) -> str:
         """What its options do not say."""
+        if self.is_deferred:
+            return "Search for the others."
         if not self.total:
             return "Nothing to choose in this range."
         if self.search and not self.found:
@@ -51,7 +55,7 @@ class Menu:
 
     @property
     def is_searchable(self) -> bool:
-        return self.total >= SEARCHABLE_FROM or bool(self.search)
+        return self.total >= SEARCHABLE_FROM or bool(self.search) or self.is_deferred
 
     @property
     def all(self) -> str:
@@ -99,9 +103,16 @@ def grains(filters: Filters) -> list[Choosable]:
     ]
 
 
-def menus(report: Report, filters: Filters) -> list[Menu]:
+def menus(report: Report, filters: Filters, opened: str = "") -> list[Menu]:
+    """``opened`` names the menu whose options are seen now; another one that would cost a pass over the events waits
+    for being opened."""
     facets = (facet for facet in facets_of(report.viewer) if facet.has_menu)
-    return [menu(report, filters, facet) for facet in facets]
+    return [
+        _deferred(report, filters, facet)
+        if facet.name != opened and not filters.searched(facet) and report.has_costly_choices(facet.dimension)
+        else menu(report, filters, facet)
+        for facet in facets
+    ]
 
 
 def menu(report: Report, filters: Filters, facet: Facet) -> Menu:
@@ -112,16 +123,37 @@ def menu(report: Report, filters: Filters, facet: Facet) -> Menu:
     wanted = report.matching(facet.dimension, requests, search) if search else requests
     others = [value for value in wanted if value not in chosen]
     offered = others[: max(0, OPTIONS - len(chosen))]
-    occurring = [value for value in chosen if value in requests]
-    names = report.names(facet.dimension, [*occurring, *offered])
+    names = report.names(facet.dimension, [*(value for value in chosen if value in requests), *offered])
     options = [
-        *(Option(facet.text(value), names[value], requests[value], checked=True) for value in occurring),
-        *(_missing(facet.text(value)) for value in chosen if value not in requests),
+        *_checked(facet, chosen, names, requests),
         *(Option(facet.text(value), names[value], requests[value], checked=False) for value in offered),
     ]
+    return Menu(facet, tuple(options), len(requests), search, len(others), _clear(filters, facet))
+
+
+def _deferred(report: Report, filters: Filters, facet: Facet) -> Menu:
+    """How often the chosen values occur is known from what the page shows anyway."""
+    requests = {value: sums.requests for value, sums in report.sums_by(facet.dimension).items()}
+    chosen = filters.selection.chosen[facet.dimension]
+    names = report.names(facet.dimension, [value for value in chosen if value in requests])
+    options = tuple(_checked(facet, chosen, names, requests))
+    return Menu(facet, options, len(options), "", 0, _clear(filters, facet), is_deferred=True)
+
+
+def _checked(
+    facet: Facet, chosen: Sequence[Value], names: Mapping[Value, str], requests: Mapping[Value, int]
+) -> Iterator[Option]:
+    """The chosen values; those that do not occur in the range, or that the viewer may not see, come last as they were
+    given: no telling which."""
+    for value in sorted(chosen, key=lambda value: value not in requests):
+        text = facet.text(value)
+        yield Option(text, names.get(value, text), requests.get(value, 0), checked=True)
+
+
+def _clear(filters: Filters, facet: Facet) -> Query | None:
+    chosen = filters.texts(facet)
     default = (DEFAULT_PROVIDER,) if facet.name == "provider" else ()
-    clear = filters.only(facet, ()) if chosen and chosen != default else None
-    return Menu(facet, tuple(options), len(requests), search, len(others), clear)
+    return filters.only(facet, ()) if chosen and chosen != default else None
 
 
 def chips(made: Sequence[Menu], filters: Filters) -> list[Chip]:
@@ -144,8 +176,3 @@ def cleared(filters: Filters) -> Query:
     """The same days without any filter."""
     query = filters.query.without(*PLACES, *(facet.name for facet in facets_of(filters.form.viewer)))
     return query.replaced("provider", (ALL,))
-
-
-def _missing(text: str) -> Option:
-    """A chosen value that does not occur in the range, or that the viewer may not see: no telling which."""
-    return Option(text, text, 0, checked=True)

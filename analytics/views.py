@@ -53,7 +53,7 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
                 seen = _version(viewer, asked)
                 if request.headers.get("X-Seen") == seen:
                     return HttpResponse(status=204)
-                context = _context(page, viewer, asked, part) | {"seen": seen}
+                context = _context(page, viewer, asked, part, request.headers.get("X-Open-Menu", "")) | {"seen": seen}
             response = render(request, f"analytics/{part}.html", context)
         except DatabaseError:
             logger.exception("Analytics could not be loaded.")
@@ -189,12 +189,12 @@ def _version(viewer: Viewer, asked: Filters) -> str:
     return f"{reports.version(viewer)}.{asked.form.today:%Y%m%d}.{viewer.sees_cost:d}"
 
 
-def _context(page: Page, viewer: Viewer, asked: Filters, part: str) -> dict[str, Any]:
+def _context(page: Page, viewer: Viewer, asked: Filters, part: str, opened: str) -> dict[str, Any]:
     report = Report(viewer, asked.selection, (*PAGE_GROUPS, *page.groups))
     context = {"page": page, "viewer": viewer, "filters": asked, **page.results(report, asked)}
     context["unpriced"] = unpriced(report, asked)
     if part != "results":
-        made = menus.menus(report, asked)
+        made = menus.menus(report, asked, opened)
         context |= {"menus": made, "chips": menus.chips(made, asked), "ranges": menus.ranges(asked)}
         context |= {"cleared": menus.cleared(asked), "pages": PAGES}
     return context

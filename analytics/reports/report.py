@@ -115,6 +115,13 @@ class Report:
         """What occurs in the range, whatever else is chosen in this dimension."""
         return [Choice(value, sums.requests) for value, sums in self._sums_by(dimension, within_choice=False).items()]
 
+    def has_costly_choices(self, dimension: Dimension) -> bool:
+        """Whether what else there is to choose takes a pass of its own over the events."""
+        chosen = self.selection.chosen
+        return (
+            dimension in chosen and smallest_with(self._needed(self.selection.without(dimension), (dimension,))) is None
+        )
+
     def latency_percentiles(self) -> Percentiles | None:
         """Of latency in ms; exact for small numbers of requests, else from a histogram (within about 3 %)."""
         requests = self.totals().requests

@@ -32,6 +32,16 @@
   document.addEventListener("focusin", ({ target }) => { if (!target.closest(".sheet, .sheet-opener")) closeSheet(); });
   matchMedia("(max-width: 767px)").addEventListener("change", closeSheet);
 
+  // What a menu offers beside what is chosen may be left out until somebody looks.
+  document.addEventListener("toggle", ({ target }) => {
+    if (!(target instanceof HTMLDetailsElement) || !target.open || !target.querySelector("[data-deferred]")) return;
+    target.querySelector("[data-search]").dispatchEvent(new Event("wanted"));
+  }, true);
+  document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
+    const open = document.querySelector("details.filter[open]");
+    if (open) ctx.request.headers["X-Open-Menu"] = open.dataset.menu;
+  });
+
   // A panel that would stick out to the right opens to the left.
   document.addEventListener("toggle", ({ target }) => {
     if (!(target instanceof HTMLDetailsElement) || !target.matches(MENU) || !target.open) return;

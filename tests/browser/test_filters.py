@@ -40,7 +40,7 @@ def messages(page: Page) -> Locator:
 def refresh(page: Page) -> None:
     """The live refresh, now and not in five seconds; something was recorded meanwhile."""
     record([call(MODELS[0], organization="acme", at=NOW, user="person-000")])
-    with page.expect_response(lambda response: response.status == 200 and response.url.startswith("http")):
+    with page.expect_response(lambda response: response.request.headers.get("hx-source") == "div#results"):
         page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")
 
 
@@ -153,3 +153,14 @@ def test_on_a_phone_filters_are_a_sheet(ledger: None, admin: User, sign_in: Sign
     page.set_viewport_size({"width": 844, "height": 390})  # turned: there is room for menus
     expect(page.locator("#sheet:popover-open")).to_have_count(0)
     expect(menu_of(page, "User").locator("summary")).to_be_visible()
+
+
+def test_a_costly_menu_is_filled_when_it_is_opened(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    record([call(MODELS[0], organization="acme", at=NOW, template_id="t", expert_id=f"expert {n}") for n in range(3)])
+    page = sign_in(admin, "/?template=t&expert=expert+1")
+    menu = menu_of(page, "Expert")
+    menu.locator("summary").click()
+    expect(options(menu)).to_have_count(3)
+    menu.get_by_role("checkbox", name="expert 2").check()
+    expect(messages(page)).to_have_text("2")
+    expect(options(menu)).to_have_count(3)  # it is open, so it stays filled
