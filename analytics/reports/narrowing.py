@@ -1,5 +1,6 @@
 """Which days hold the events that a page of the log shows: the rollups know without a pass over the events."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -9,7 +10,7 @@ from accounts.viewer import Viewer
 from analytics.cubes import smallest_with
 from analytics.models import Rollup, Session
 from analytics.reports.scope import selected, visible
-from analytics.selection import Selection
+from analytics.selection import Dimension, Selection
 
 DAY = timedelta(days=1)
 AHEAD, BEHIND = timedelta(hours=14), timedelta(hours=12)
@@ -19,6 +20,8 @@ SLACK = 2 * DAY
 """An event that is nearer in time than some of a day in one zone is at most so far from that day in another."""
 WINDOWS = (7, 60)
 """So many days are asked about before all are."""
+_OF_SESSIONS: tuple[Dimension, ...] = ("organization_id", "user_id")
+"""What a session's key says besides its name."""
 
 Counts = Mapping[tuple[int, date], int]
 """How many of the wanted events each organization has on each day; where it has none is left out."""
@@ -49,18 +52,19 @@ def counts_that_fill(
 
 
 def _of_sessions(viewer: Viewer, selection: Selection) -> Counts | None:
-    """The days from the first call of each chosen session to its last, with the calls of all of them."""
+    """The days from the first call of each chosen session to its last, with no fewer calls than there are on each."""
     chosen = selection.chosen.get("session_id", ())
     if not chosen or "" in chosen:
         return None
-    counts: dict[tuple[int, date], int] = {}
-    sessions = Session.objects.filter(visible(viewer), session_id__in=chosen)
+    counts: dict[tuple[int, date], int] = defaultdict(int)
+    whose = {f"{name}__in": selection.chosen[name] for name in _OF_SESSIONS if name in selection.chosen}
+    sessions = Session.objects.filter(visible(viewer), **whose, session_id__in=chosen)
     for organization, first, last, requests in sessions.values_list(
         "organization_id", "first_day", "last_day", "requests"
     ):
         first, last = max(first, selection.first_day), min(last, selection.last_day)
         for n in range((last - first).days + 1):
-            counts[organization, first + n * DAY] = requests
+            counts[organization, first + n * DAY] += requests
     return counts
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -22,6 +23,7 @@ from analytics.models import UsageEvent
 from analytics.recording import record
 from analytics.reports import Log, LogPage, Place, visible
 from analytics.reports import log as log_reader
+from analytics.reports.narrowing import counts_that_fill
 from analytics.selection import Dimension, Selection
 from analytics.waterfall import waterfall
 from groq_client.call import RateLimit, UsagePart
@@ -125,6 +127,17 @@ def test_pages_hold_everything_once_in_order_in_both_directions(
 def test_rare_requests_are_found_without_a_pass_over_the_others(super_admin: User) -> None:
     selection = Selection(WHOLE.first_day, WHOLE.last_day, {"model": ("nothing",)})
     assert Log(Viewer.of(super_admin), selection).newest() == LogPage([])
+
+
+def test_days_of_a_session_are_those_of_the_person_asked_for(acme: Organization, admin: User, user: User) -> None:
+    """Everybody may call a session "1": their rows are not looked for in each other's days."""
+    record(
+        call(organization="acme", user=name, session_id="1", at=NOW - timedelta(days=days))
+        for name, days in (("ann", 1), ("ben", 9), ("ben", 8))
+    )
+    chosen: dict[Dimension, tuple[str | int, ...]] = {"session_id": ("1",), "user_id": (user.pk,)}
+    counts = counts_that_fill(51, "requests", Viewer.of(admin), replace(WHOLE, chosen=chosen), None, older=True)
+    assert counts == {(acme.pk, UsageEvent.objects.get(user=user).day): 1}
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
