@@ -1,4 +1,4 @@
-"""The events of a report as a file, streamed by PostgreSQL's own COPY: quick, and flat in memory however many.
+"""The events of a log as a file, streamed by PostgreSQL's own COPY: quick, and flat in memory however many.
 
 Times are UTC in ISO 8601, next to the local day and hour that the events are counted under. Columns, their names and
 their order are stable; what the viewer may not see is absent. There are two kinds of file:
@@ -19,7 +19,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from analytics.models import UsageEvent
-from analytics.reports import Report, snapshot
+from analytics.reports import Log, snapshot
 
 CHUNK_BYTES = 64 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -102,29 +102,29 @@ class Format:
 
     suffix: str
     content_type: str
-    chunks: Callable[[Report], Generator[bytes, None, None]]
+    chunks: Callable[[Log], Generator[bytes, None, None]]
 
 
-def export_csv(report: Report) -> Generator[bytes, None, None]:
-    """The report's events in chunks of CSV, by organization and time. A header comes first, even without events."""
-    columns = (f'{_csv(name, sql)} AS "{name}"' for name, sql in _columns(report))
-    return _copied(report, ", ".join(columns), "FORMAT csv, HEADER", BYTE_ORDER_MARK)
+def export_csv(log: Log) -> Generator[bytes, None, None]:
+    """The log's events in chunks of CSV, by organization and time. A header comes first, even without events."""
+    columns = (f'{_csv(name, sql)} AS "{name}"' for name, sql in _columns(log))
+    return _copied(log, ", ".join(columns), "FORMAT csv, HEADER", BYTE_ORDER_MARK)
 
 
-def export_jsonl(report: Report) -> Generator[bytes, None, None]:
+def export_jsonl(log: Log) -> Generator[bytes, None, None]:
     """The same as JSON Lines, without a header."""
-    columns = (f'{_json(name, sql)} AS "{name}"' for name, sql in _columns(report))
+    columns = (f'{_json(name, sql)} AS "{name}"' for name, sql in _columns(log))
     line = f"(SELECT row_to_json(line) FROM (SELECT {', '.join(columns)}) AS line)"  # noqa: S608 - our own words
     # JSON has no control characters, so that nothing in a line is ever quoted or taken for a second column.
-    return _copied(report, line, r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'")
+    return _copied(log, line, r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'")
 
 
 CSV = Format("csv", "text/csv; charset=utf-8", export_csv)
 JSONL = Format("jsonl", "application/jsonl; charset=utf-8", export_jsonl)
 
 
-def _columns(report: Report) -> list[tuple[str, str]]:
-    return [(name, sql) for name, sql in COLUMNS.items() if report.viewer.sees_cost or name not in COST_COLUMNS]
+def _columns(log: Log) -> list[tuple[str, str]]:
+    return [(name, sql) for name, sql in COLUMNS.items() if log.viewer.sees_cost or name not in COST_COLUMNS]
 
 
 def _csv(name: str, sql: str) -> str:
@@ -150,12 +150,12 @@ _running = threading.BoundedSemaphore(settings.MAX_EXPORTS)
 """An export holds a connection for as long as its reader takes, and pages need some too."""
 
 
-def _copied(report: Report, columns: str, options: str, first: bytes = b"") -> Generator[bytes, None, None]:
-    """What COPY makes of the report's events. TooManyExportsError before the database is asked."""
+def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generator[bytes, None, None]:
+    """What COPY makes of the log's events. TooManyExportsError before the database is asked."""
     if not _running.acquire(blocking=False):
         raise TooManyExportsError
     try:
-        events, parameters = _sql_of(report.events())
+        events, parameters = _sql_of(log.events())
         statement = f"""
             COPY (
                 SELECT {columns}

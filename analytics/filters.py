@@ -32,6 +32,8 @@ PLACES = ("page", "before", "after")
 SEARCH = "q-"
 """In a query string, before the name of a menu: what is looked for among its values."""
 LONGEST_SEARCH = 200
+UNPRICED = "unpriced"
+"""In a query string: only requests without a price. The event log and its export know it."""
 NOWHERE = -1
 """An id that nothing has."""
 LARGEST_ID = 2**63 - 1
@@ -188,6 +190,15 @@ class Filters:
         """What the other pages and the export understand as well: the days and the filters."""
         return self.query.without(*self.settings)
 
+    @property
+    def only_unpriced(self) -> bool:
+        return bool(self.query.values(UNPRICED))
+
+    @property
+    def exported(self) -> Query:
+        """What the export is asked for from here."""
+        return self.shared.replaced(UNPRICED, self.query.values(UNPRICED))
+
     def searched(self, facet: Facet) -> str:
         """What is looked for among the values of a menu. Says nothing about what is shown, so it is in no link."""
         return str(self.form.data.get(SEARCH + facet.name, "")).strip()[:LONGEST_SEARCH]
@@ -283,4 +294,4 @@ def _settings(query: QueryDict, viewer: Viewer, names: tuple[str, ...]) -> list[
 
 
 def _tells_cost(name: str, value: str) -> bool:
-    return "cost" in name or name == "unpriced" or (name == "sort" and "cost" in value)
+    return "cost" in name or name == UNPRICED or (name == "sort" and "cost" in value)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from analytics.filters import Filters
+from analytics.filters import UNPRICED, Filters
 from analytics.query import Query
 from analytics.reports import Report
 
@@ -49,7 +49,7 @@ def unpriced(report: Report, asked: Filters) -> Unpriced | None:
 
 def unpriced_link(asked: Filters) -> str:
     """To the messages without a price, under the same filters."""
-    return reverse("requests") + str(asked.shared.replaced("unpriced", ("1",)))
+    return reverse("requests") + str(asked.shared.replaced(UNPRICED, ("1",)))
 
 
 def _edit_link(model: str) -> str:

@@ -21,13 +21,13 @@ from accounts.decorators import with_viewer
 from accounts.viewer import Viewer
 from analytics import detail, filters, menus, reports
 from analytics.export import CSV, JSONL, Format, TooManyExportsError
-from analytics.filters import FACETS, Filters, facets_of
+from analytics.filters import FACETS, UNPRICED, Filters, facets_of
 from analytics.pages import Page
 from analytics.pages.models import MODELS
 from analytics.pages.overview import OVERVIEW, slow_results
 from analytics.pages.requests import REQUESTS
 from analytics.pages.sessions import SESSIONS
-from analytics.reports import PAGE_GROUPS, Report, event_of, snapshot
+from analytics.reports import PAGE_GROUPS, Log, Report, event_of, snapshot
 from analytics.streaming import InAThread, InAThreadOfALoop
 from analytics.unpriced import unpriced
 
@@ -133,11 +133,11 @@ def _export(file: Format) -> Callable[..., HttpResponseBase]:
             raise PermissionDenied
         begin = InAThreadOfALoop if isinstance(request, ASGIRequest) else InAThread
         try:
-            asked = filters.read(request.GET, viewer)
+            asked = filters.read(request.GET, viewer, (UNPRICED,))
             if not asked.is_valid:
                 errors = (str(error) for field in asked.form.errors.values() for error in field)
                 return HttpResponseBadRequest("\n".join(errors), content_type=PLAIN_TEXT)
-            body = begin(file.chunks(Report(viewer, asked.selection)))
+            body = begin(file.chunks(Log(viewer, asked.selection, asked.only_unpriced)))
         except TooManyExportsError:
             return HttpResponse(TOO_MANY_EXPORTS, PLAIN_TEXT, status=503, headers={"Retry-After": "30"})
         except DatabaseError:
@@ -170,7 +170,7 @@ def file_name(asked: Filters) -> str:
         for facet in FACETS
         if facet.name in {name for name, _ in asked.query.pairs}
     ]
-    return "_".join([days, *chosen])[:MAX_FILE_NAME].rstrip("_-")
+    return "_".join([days, *chosen, *([UNPRICED] if asked.only_unpriced else [])])[:MAX_FILE_NAME].rstrip("_-")
 
 
 def _as_file_name(text: str) -> str:

@@ -20,7 +20,7 @@ from django.db import connection
 from accounts.models import Role
 from accounts.viewer import Viewer
 from analytics.export import export_csv
-from analytics.reports import Report
+from analytics.reports import Log
 from analytics.selection import Selection
 
 ROWS = 1_000_000
@@ -37,7 +37,7 @@ def measure() -> None:
     condition = f"day BETWEEN '{selection.first_day}' AND '{selection.last_day}'"
     before = _peak_mb()
     started = time.perf_counter()
-    size = _drain(export_csv(Report(EVERYTHING, selection)))
+    size = _drain(export_csv(Log(EVERYTHING, selection)))
     ours, grown = time.perf_counter() - started, _peak_mb() - before
     started = time.perf_counter()
     with connection.cursor() as cursor:

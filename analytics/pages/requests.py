@@ -10,7 +10,7 @@ from accounts.viewer import Viewer
 from analytics.badges import Badge, badge
 from analytics.charts import tone
 from analytics.explanation import prices_of
-from analytics.filters import Filters
+from analytics.filters import UNPRICED, Filters
 from analytics.local_time import LocalTime
 from analytics.models import UsageEvent
 from analytics.pages import Page
@@ -32,14 +32,15 @@ class Line:
 def results(report: Report, asked: Filters) -> dict[str, Any]:
     viewer, query = report.viewer, asked.query.without("before", "after")
     wanted = _one(asked, "q").strip()[:LONGEST_ID]
-    unpriced = viewer.sees_cost and bool(_one(asked, "unpriced"))
-    page = with_request_id(viewer, wanted) if wanted else _page(Log(viewer, asked.selection, unpriced), asked)
+    page = (
+        with_request_id(viewer, wanted) if wanted else _page(Log(viewer, asked.selection, asked.only_unpriced), asked)
+    )
     return {
         "lines": lines(viewer, page.events),
         "wanted": wanted,
         "without_search": query.without("q"),
-        "only_unpriced": unpriced and not wanted,
-        "with_priced": query.without("unpriced"),
+        "only_unpriced": asked.only_unpriced and not wanted,
+        "with_priced": query.without(UNPRICED),
         "names_organizations": viewer.organization_ids is None,
         "older": query.replaced("before", (str(page.older),)) if page.older else None,
         "newer": query.replaced("after", (str(page.newer),)) if page.newer else None,
@@ -79,7 +80,7 @@ REQUESTS = Page(
     "Requests",
     "analytics/requests/results.html",
     results,
-    settings=("before", "after", "q", "unpriced"),
+    settings=("before", "after", "q", UNPRICED),
     style="css/requests.css",
     script="js/requests.js",
 )

@@ -69,6 +69,11 @@ class Log:
     selection: Selection
     unpriced: bool = False
 
+    def events(self) -> "QuerySet[UsageEvent]":
+        """All of them, in no order: for the export."""
+        condition = visible(self.viewer) & selected(self.selection, UsageEvent)
+        return UsageEvent.objects.filter(condition & Q(cost_usd=None) if self.unpriced else condition)
+
     def newest(self) -> LogPage:
         found = self._read(None, older=True)
         return LogPage(found[:PAGE], older=_last(found))
@@ -88,12 +93,9 @@ class Log:
 
     def _read(self, place: Place | None, *, older: bool) -> Sequence[UsageEvent]:
         """A page and one more, in the direction from the place on."""
-        condition = visible(self.viewer) & selected(self.selection, UsageEvent)
-        if self.unpriced:
-            condition &= Q(cost_usd=None)
+        events = self.events()
         if place is not None:
-            condition &= _beyond(place, older=older)
-        events = UsageEvent.objects.filter(condition)
+            events = events.filter(_beyond(place, older=older))
         measure, start = "unpriced" if self.unpriced else "requests", place.timestamp if place else None
         counts = counts_that_fill(ENOUGH, measure, self.viewer, self.selection, start, older=older)
         if counts is not None and (len(counts) <= FEW_DAYS or sum(counts.values()) <= FEW_EVENTS):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -155,6 +156,22 @@ def test_whoever_sees_no_cost_exports_none(event: UsageEvent, user: User) -> Non
 def test_only_those_who_may_export_get_either_file(event: UsageEvent, admin: User) -> None:
     for kind in ("csv", "jsonl"):
         assert signed_in(admin).get(f"/export.{kind}").status_code == 403
+
+
+def test_requests_without_a_price_are_exported_alone_as_they_are_listed(
+    event: UsageEvent, exporter: User, user: User
+) -> None:
+    record([call("unpriced/b", organization="acme", user="ann", at=AT, request_id="dear")])
+    page = signed_in(exporter).get(f"/requests/{RANGE}&unpriced=1").content.decode()
+    (link,) = re.findall(r'id="export" href="([^"]*)"', page)
+    query = link.partition("?")[2].replace("&amp;", "&")
+    for rows in (sheet(exporter, f"?{query}"), objects(exporter, f"?{query}")):
+        assert [row["request_id"] for row in rows] == ["dear"]
+    response = signed_in(exporter).get(f"/export.csv?{query}")
+    response.close()
+    assert response["Content-Disposition"] == 'attachment; filename="usage_2026-10-01_2026-11-30_unpriced.csv"'
+    user.user_permissions.add(Permission.objects.get(codename="export_usageevent"))
+    assert len(sheet(user, f"?{query}")) == 2  # to somebody who sees no cost this would tell some
 
 
 def test_the_file_name_says_range_session_and_kind(event: UsageEvent, exporter: User) -> None:

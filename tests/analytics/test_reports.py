@@ -24,7 +24,7 @@ from analytics.cubes import BUCKET_BOUNDS_MS, BUCKETS, CUBES
 from analytics.export import export_csv
 from analytics.models import Rollup, UsageEvent
 from analytics.recording import record
-from analytics.reports import Report, Totals
+from analytics.reports import Log, Report, Totals
 from analytics.selection import Dimension, Selection
 from groq_client.call import Call
 from pricing.models import Price
@@ -148,7 +148,9 @@ def assert_charts_agree(report: Report, hits: list[UsageEvent]) -> None:
 
 
 def csv_rows(report: Report) -> Iterator[dict[str, str]]:
-    yield from csv.DictReader(io.StringIO(b"".join(export_csv(report)).decode("utf-8-sig"), newline=""))
+    yield from csv.DictReader(
+        io.StringIO(b"".join(export_csv(Log(report.viewer, report.selection))).decode("utf-8-sig"), newline="")
+    )
 
 
 def test_without_filters_everything_agrees(ledger: list[UsageEvent]) -> None:
