@@ -196,8 +196,8 @@ CUT_OFF = """[...document.querySelectorAll('.card, .button, .input, .subnav a, .
     .map(element => element.outerHTML)"""
 
 
-def test_everybody_can_use_it(sign_in: SignedIn, super_admin: User, busy: User, user: User, acme: Organization) -> None:
-    """axe-core finds nothing, in light and in dark, nor on the pages with errors, links and lost passwords."""
+def test_everybody_can_use_it(sign_in: SignedIn, super_admin: User, busy: User, acme: Organization) -> None:
+    """axe-core finds nothing on the pages with errors and links; the others are among all screens."""
     own = f"/organization/{acme.pk}"
     page = sign_in(super_admin, f"{own}/members/invite/", size="phone")
     page.get_by_label("E-mail address").fill("p1@example.com")
@@ -208,16 +208,9 @@ def test_everybody_can_use_it(sign_in: SignedIn, super_admin: User, busy: User, 
     page.keyboard.press("Enter")
     link = page.get_by_label("Link to choose a password").input_value()
     assert violations(page) == []
-    for path in ("members", "projects", "settings", "audit"):
-        page.goto(f"{own}/{path}/")
-        assert violations(page) == [], path
-    for path in (f"/organization/members/{user.pk}/", f"/organization/members/{busy.pk}/", "/organizations/"):
-        page.goto(path)
-        assert violations(page) == [], path
-    visitor = sign_in(None, link)
-    assert violations(visitor) == []
-    visitor.goto("/password/forgotten/")
-    assert violations(visitor) == []
+    page.goto(f"/organization/members/{busy.pk}/")
+    assert violations(page) == []
+    assert violations(sign_in(None, link)) == []
 
 
 def violations(page: Page) -> list[str]:

@@ -12,7 +12,7 @@ from analytics.recording import record
 from groq_client.call import UsagePart
 from tests.analytics.calls import call, failed, usage
 from tests.browser.chromium import SIZES
-from tests.browser.conftest import SignedIn, accessibility_violations
+from tests.browser.conftest import SignedIn
 from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,18 +65,6 @@ def test_nothing_overflows_on_any_screen(ledger: None, admin: User, sign_in: Sig
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         assert not overflows(page), size
-
-
-@pytest.mark.parametrize(("theme", "size"), [("light", "desktop"), ("dark", "phone")])
-def test_everybody_can_use_it(ledger: None, admin: User, sign_in: SignedIn, theme: str, size: str) -> None:
-    """axe-core finds nothing, in the list, in the drawer and on the page of a request."""
-    page = sign_in(admin, "/requests/", theme=theme, size=size)
-    assert accessibility_violations(page) == []
-    page.locator(ROWS).first.locator("a").click()
-    expect(page.locator("dialog.drawer")).to_be_visible()
-    assert accessibility_violations(page) == []
-    page.goto(str(page.locator(ROWS).first.locator("a").get_attribute("href")))
-    assert accessibility_violations(page) == []
 
 
 def test_the_drawer_by_keyboard_stays_open_while_the_list_lives(ledger: None, admin: User, sign_in: SignedIn) -> None:
