@@ -173,9 +173,9 @@ def searched(tenant: Tenant, whose: Whose) -> list[str]:
 
 def choosable(tenant: Tenant, whose: Whose) -> list[str]:
     """What the menus offer, searched for a tenant's names."""
-    query = urlencode({"range": "all", "provider": "all", "q": "secret"})
     names = ("model", "project", "expert", "template", "feature")
-    return [f"{reverse('choices', args=[name])}?{query}" for name in names]
+    queries = {name: urlencode({"range": "all", "provider": "all", f"q-{name}": "secret"}) for name in names}
+    return [f"{reverse('choices', args=[name])}?{query}" for name, query in queries.items()]
 
 
 def set_password(tenant: Tenant, whose: Whose) -> list[str]:
