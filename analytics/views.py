@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadReque
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -30,6 +31,7 @@ from analytics.pages.sessions import SESSIONS
 from analytics.reports import PAGE_GROUPS, Log, Report, event_of, snapshot
 from analytics.streaming import InAThread, InAThreadOfALoop
 from analytics.unpriced import unpriced
+from pricing.models import Price
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +188,8 @@ def _part(request: HttpRequest) -> str:
 
 def _version(viewer: Viewer, asked: Filters) -> str:
     """Another one whenever the same address would show something else: what a page that refreshes itself sends back."""
-    return f"{reports.version(viewer)}.{asked.form.today:%Y%m%d}.{viewer.sees_cost:d}"
+    prices = Price.objects.visible_to(viewer).filter(effective_from__lte=timezone.now()).count()
+    return f"{reports.version(viewer)}.{prices}.{asked.form.today:%Y%m%d}.{viewer.sees_cost:d}"
 
 
 def _context(page: Page, viewer: Viewer, asked: Filters, part: str, opened: str) -> dict[str, Any]:

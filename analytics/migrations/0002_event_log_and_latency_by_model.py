@@ -1,8 +1,8 @@
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
-# Number 8, the latency bucket alone, keeps its partition: processes of the release before this one still write to it
-# while they are replaced.
+# Number 8, the latency bucket alone, keeps its partition: a process of the release before this one that was forgotten
+# can go on recording. What it records is missing from cube 10; the README says to stop all processes first.
 PARTITION = "CREATE TABLE analytics_rollup_10 PARTITION OF analytics_rollup FOR VALUES IN (10) WITH (fillfactor = 70);"
 
 

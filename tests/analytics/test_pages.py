@@ -5,6 +5,7 @@ import io
 import json
 import re
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from django.db import OperationalError, connections
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
 
 from accounts.models import Organization, Project, User
 from analytics import export, reports
@@ -362,6 +364,15 @@ def test_a_refresh_sends_nothing_when_nothing_changed(ledger: None, admin: User)
     assert cards(page(client, **REFRESH | {"X-Seen": seen[1]}))["Messages"] == "6"
 
 
+def test_a_new_price_is_news_to_who_sees_prices(ledger: None, admin: User, user: User) -> None:
+    for person, news in ((admin, 200), (user, 204)):
+        client = signed_in(person)
+        seen = re.search(r'"X-Seen": "([^"]+)"', page(client, "models/").replace("&quot;", '"'))
+        assert seen
+        Price.objects.create(model="priced/a", input_usd_per_1k_tokens=Decimal(9))
+        assert client.get("/models/", headers=REFRESH | {"X-Seen": seen[1]}).status_code == news
+
+
 def test_the_page_is_not_kept(ledger: None, admin: User) -> None:
     assert "no-store" in signed_in(admin).get("/")["Cache-Control"]
 
@@ -492,6 +503,24 @@ def test_a_report_that_fails_says_so_in_its_place(ledger: None, admin: User, mon
     assert part.status_code == 503
     assert part["HX-Retarget"] == "#results"
     assert "<html" not in part.content.decode()
+
+
+def test_a_report_that_takes_too_long_is_ended_by_the_database(
+    ledger: None, admin: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    def sleep(*_: object) -> None:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+
+    settings.REPORT_TIMEOUT_MS = 100
+    monkeypatch.setattr(Report, "_sum", sleep)
+    client = signed_in(admin)
+    start = time.monotonic()
+    assert client.get("/").status_code == 503
+    assert time.monotonic() - start < 10
+    monkeypatch.undo()
+    settings.REPORT_TIMEOUT_MS = 15_000
+    assert client.get("/").status_code == 200  # the connection is as it was
 
 
 def test_a_database_that_is_gone_says_so_without_asking_it(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
