@@ -17,7 +17,8 @@ SEARCHABLE_FROM = 8
 class Option:
     text: str
     label: str
-    requests: int
+    requests: int | None
+    """How many messages have it; None where that was not asked."""
     checked: bool
 
 
@@ -103,14 +104,16 @@ def grains(filters: Filters) -> list[Choosable]:
     ]
 
 
-def menus(report: Report, filters: Filters, opened: str = "") -> list[Menu]:
-    """``opened`` names the menu whose options are seen now; another one that would cost a pass over the events waits
-    for being opened."""
+def menus(report: Report, filters: Filters, *, are_known: bool, opened: str = "") -> list[Menu]:
+    """One for each filter. What a menu offers waits for being opened, unless it ``are_known`` from what the page shows
+    anyway; ``opened`` names the menu that is open now."""
     facets = (facet for facet in facets_of(report.viewer) if facet.has_menu)
     return [
-        _deferred(report, filters, facet)
-        if facet.name != opened and not filters.searched(facet) and report.has_costly_choices(facet.dimension)
-        else menu(report, filters, facet)
+        menu(report, filters, facet)
+        if facet.name == opened
+        or filters.searched(facet)
+        or (are_known and not report.has_costly_choices(facet.dimension))
+        else _deferred(report, filters, facet)
         for facet in facets
     ]
 
@@ -132,12 +135,16 @@ def menu(report: Report, filters: Filters, facet: Facet) -> Menu:
 
 
 def _deferred(report: Report, filters: Filters, facet: Facet) -> Menu:
-    """How often the chosen values occur is known from what the page shows anyway."""
-    requests = {value: sums.requests for value, sums in report.sums_by(facet.dimension).items()}
-    chosen = filters.selection.chosen[facet.dimension]
-    names = report.names(facet.dimension, [value for value in chosen if value in requests])
-    options = tuple(_checked(facet, chosen, names, requests))
+    """With what is chosen. Whose name an id is may be told only where it occurs in what the viewer sees."""
+    chosen = filters.selection.chosen.get(facet.dimension, ())
+    occurring = report.sums_by(facet.dimension) if chosen and facet.by_id else {}
+    names = report.names(facet.dimension, [value for value in chosen if value in occurring])
+    options = tuple(Option(text, names.get(value, text), None, checked=True) for value, text in _texts(facet, chosen))
     return Menu(facet, options, len(options), "", 0, _clear(filters, facet), is_deferred=True)
+
+
+def _texts(facet: Facet, values: Sequence[Value]) -> Iterator[tuple[Value, str]]:
+    return ((value, facet.text(value)) for value in values)
 
 
 def _checked(
@@ -145,8 +152,7 @@ def _checked(
 ) -> Iterator[Option]:
     """The chosen values; those that do not occur in the range, or that the viewer may not see, come last as they were
     given: no telling which."""
-    for value in sorted(chosen, key=lambda value: value not in requests):
-        text = facet.text(value)
+    for value, text in _texts(facet, sorted(chosen, key=lambda value: value not in requests)):
         yield Option(text, names.get(value, text), requests.get(value, 0), checked=True)
 
 

@@ -193,11 +193,11 @@ def _version(viewer: Viewer, asked: Filters) -> str:
 
 
 def _context(page: Page, viewer: Viewer, asked: Filters, part: str, opened: str) -> dict[str, Any]:
-    report = Report(viewer, asked.selection, (*PAGE_GROUPS, *page.groups))
+    report = Report(viewer, asked.selection, (*(PAGE_GROUPS if page.knows_choices else ()), *page.groups))
     context = {"page": page, "viewer": viewer, "filters": asked, **page.results(report, asked)}
     context["unpriced"] = unpriced(report, asked)
     if part != "results":
-        made = menus.menus(report, asked, opened)
+        made = menus.menus(report, asked, are_known=page.knows_choices, opened=opened)
         context |= {"menus": made, "chips": menus.chips(made, asked), "ranges": menus.ranges(asked)}
         context |= {"cleared": menus.cleared(asked), "pages": PAGES}
     return context

@@ -28,3 +28,5 @@ class Page:
     groups: tuple[Group, ...] = ()
     """Questions of its own, next to those that every page asks: answered in the same pass where no cube can tell."""
     has_charts: bool = False
+    knows_choices: bool = False
+    """Whether its own tables answer what the filter menus offer; elsewhere a menu is filled when it is opened."""

@@ -70,4 +70,5 @@ OVERVIEW = Page(
     settings=("sort", "page", *FIND.values()),
     style="css/overview.css",
     has_charts=True,
+    knows_choices=True,
 )

@@ -4,6 +4,7 @@ import gzip
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import OperationalError
@@ -25,7 +26,9 @@ MODELS = ("openai/gpt-oss-120b", "llama-3.3-70b-versatile", "meta-llama/llama-4-
 
 @pytest.fixture
 def ledger(acme: Organization, user: User, admin: User, super_admin: User) -> None:
-    """Sixty messages of three models over two months, some of them errors; the last model has no price."""
+    """A message on each of sixty days of Acme's calendar, of three models, and two errors; the last has no price."""
+    zone = ZoneInfo(acme.time_zone)
+    midnight = NOW.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     for model in MODELS[:2]:
         Price.objects.create(
             model=model, input_usd_per_1k_tokens=Decimal("0.15"), output_usd_per_1k_tokens=Decimal("0.6"),
@@ -33,13 +36,13 @@ def ledger(acme: Organization, user: User, admin: User, super_admin: User) -> No
         )  # fmt: skip
     record(
         call(
-            MODELS[day % 3], organization="acme", at=NOW - timedelta(days=day, minutes=5), user=f"person-{day % 14}",
+            MODELS[day % 3], organization="acme", at=midnight - timedelta(days=day), user=f"person-{day % 14}",
             project="a project with quite a long name", expert_id="lawyer", template_id="t1",
             usage=usage(1000 + day, 300, cached_tokens=200),
         )
         for day in range(60)
     )  # fmt: skip
-    record(failed(organization="acme", at=NOW - timedelta(days=day), model_requested=MODELS[0]) for day in (1, 2))
+    record(failed(organization="acme", at=midnight - timedelta(days=day), model_requested=MODELS[0]) for day in (1, 2))
 
 
 def messages(page: Page) -> str:
