@@ -13,10 +13,18 @@
   const isTouched = (row) => [...row.querySelectorAll("input")].some((input) =>
     input.type === "checkbox" ? input.checked !== input.defaultChecked : input.value !== input.defaultValue);
 
+  const show = (row) => row.classList.toggle("changed", shown.get(row) || isTouched(row));
+
   document.addEventListener("input", ({ target }) => {
     const row = target.closest("[data-row]");
     if (!row) return;
     hint(target);
-    row.classList.toggle("changed", shown.get(row) || isTouched(row));
+    show(row);
   });
+  // What was typed before this ran, or what the browser has kept of an earlier visit.
+  for (const row of shown.keys()) {
+    if (!isTouched(row)) continue;
+    for (const input of row.querySelectorAll("input")) hint(input);
+    show(row);
+  }
 })();
