@@ -11,9 +11,10 @@ from analytics.cards import Change, Tone, change, change_in_points
 from analytics.charts import tone
 from analytics.filters import MODEL, Filters
 from analytics.model_prices import PriceOf
-from analytics.model_table import NONE_LABEL, PriceCell, price_cell
+from analytics.model_table import PriceCell, price_cell
 from analytics.query import Query
 from analytics.reports import ModelUsage
+from analytics.reports.names import NONE_LABEL
 
 SIDES = ("left", "right")
 

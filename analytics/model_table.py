@@ -10,11 +10,11 @@ from analytics.filters import MODEL, PLACES, Filters
 from analytics.model_prices import PriceOf, Rate, rates
 from analytics.query import Query
 from analytics.reports import ModelUsage
+from analytics.reports.names import NONE_LABEL
 from analytics.tables import Header, Sort
 from pricing.models import Price
 
 ROWS = 25
-NONE_LABEL = "(none)"
 Amount = float | Decimal | None
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from operator import itemgetter
 
 from analytics.charts import tone
-from analytics.filters import Facet, Filters, facets_of
+from analytics.filters import LONGEST_SEARCH, Facet, Filters, facets_of
 from analytics.query import Query
 from analytics.reports import Report, Summary, Value
 
@@ -14,7 +14,6 @@ ROWS = 10
 TABLES = ("model", "project", "user", "expert", "template", "feature", "organization")
 FIND = {name: f"find-{name}" for name in TABLES}
 """In a query string: what is looked for in a table."""
-LONGEST_SEARCH = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from analytics import figures
 from analytics.charts import tone
 from analytics.filters import MODEL, Filters
 from analytics.model_prices import PriceOf
-from analytics.model_table import NONE_LABEL
 from analytics.reports import ModelUsage
+from analytics.reports.names import NONE_LABEL
 from pricing.cost import EXACT, Rates, charges, cost, total_cost
 from pricing.fields import DollarField, validate_money
 from pricing.models import validate_rate
