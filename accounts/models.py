@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -52,6 +53,15 @@ class Organization(models.Model):
     )
     show_user_cost = models.BooleanField(
         "show user cost", default=False, help_text="People with the role User see what their own calls cost."
+    )
+    retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Requests are kept in detail for so many days; sums are kept for ever. Empty: details too.",
+    )
+    detail_from = models.DateField(
+        null=True, editable=False, help_text="Requests of earlier days are no longer there in detail."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -7,6 +7,6 @@ class AnalyticsConfig(AppConfig):
 
     def ready(self) -> None:
         import groq_client
-        from analytics.recording import LedgerRecorder
+        from analytics.writer import LedgerRecorder
 
         groq_client.configure(LedgerRecorder())

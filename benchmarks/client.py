@@ -189,7 +189,7 @@ def all_figures(base_url: str, *, calls: int = 1000, rounds: int = 10) -> list[O
 
 def run() -> None:
     """The figures of docs/benchmarks.md: with the ledger, in units of a bare insert of an event's row."""
-    from analytics.recording import LedgerRecorder
+    from analytics.writer import LedgerRecorder
     from benchmarks.recording import bare_insert_ms
     from benchmarks.setup import report
 

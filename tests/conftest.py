@@ -6,7 +6,10 @@ import psycopg
 import pytest
 from django.conf import settings
 
+import groq_client
 from accounts.models import Organization, Role, User
+from analytics.writer import LedgerRecorder
+from groq_client.recorder import default_recorder
 from tests.cast import connect, make_user
 
 
@@ -25,6 +28,18 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     from analytics import ledger_pool
 
     ledger_pool.close()
+
+
+@pytest.fixture(autouse=True)
+def calls_are_written(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test's calls left to other threads is in the database before that is emptied, and not in the next test."""
+    if {"db", "transactional_db"} & set(request.fixturenames) or request.node.get_closest_marker("django_db"):
+        request.getfixturevalue("_django_db_helper")  # set up before, so that it is torn down after
+    yield
+    groq_client.flush(10)
+    recorder = default_recorder()
+    if isinstance(recorder, LedgerRecorder):
+        recorder.flush(10)
 
 
 @pytest.fixture

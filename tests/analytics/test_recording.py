@@ -18,11 +18,12 @@ import pytest
 from psycopg.errors import ReadOnlySqlTransaction
 
 from accounts.models import Organization, Project, User
-from analytics import ledger_pool, recording
+from analytics import ledger_pool, recording, writer
 from analytics.cubes import CUBES
 from analytics.models import Rollup, UsageEvent
-from analytics.recording import LedgerRecorder, Recorded, record
+from analytics.recording import Recorded, record
 from analytics.rows import InvalidCallError
+from analytics.writer import LedgerRecorder
 from groq_client.call import MAX_COUNT, Usage, UsagePart, new_request_id
 from groq_client.usage import read_usage
 from pricing.models import Price
@@ -241,7 +242,7 @@ class Outage:
             return real()
 
         monkeypatch.setattr(recording, "ledger_connection", connect)
-        monkeypatch.setattr(recording, "RETRY_SECONDS", 0.02)
+        monkeypatch.setattr(writer, "RETRY_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -261,11 +262,11 @@ def test_calls_wait_in_memory_while_the_database_is_away(acme: Organization, out
 
 
 def test_a_full_memory_is_counted_and_logged_whole(outage: Outage, caplog: pytest.LogCaptureFixture) -> None:
-    recorder, before = LedgerRecorder(memory=1), recording.lost_calls
+    recorder, before = LedgerRecorder(memory=1), writer.lost_calls
     recorder.finish(call())
     with caplog.at_level(logging.ERROR, "usage.recording"):
         recorder.finish(call(request_id="the-lost-one"))
-    assert recording.lost_calls == before + 1
+    assert writer.lost_calls == before + 1
     assert "the-lost-one" in caplog.text
     outage.on = False
     assert recorder.flush(timeout=5)
@@ -319,11 +320,11 @@ def test_a_standby_that_takes_no_writes_is_waited_for(
         real(*args)
 
     monkeypatch.setattr(recording, "_insert", insert)
-    monkeypatch.setattr(recording, "RETRY_SECONDS", 0.02)
-    recorder, before = LedgerRecorder(), recording.lost_calls
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.02)
+    recorder, before = LedgerRecorder(), writer.lost_calls
     recorder.finish(call())
     assert recorder.flush(timeout=5)
-    assert (UsageEvent.objects.count(), recording.lost_calls) == (1, before)
+    assert (UsageEvent.objects.count(), writer.lost_calls) == (1, before)
 
 
 def test_a_young_table_is_written_to_as_quickly_as_an_old_one(acme: Organization) -> None:
