@@ -1,30 +1,30 @@
-"""What the client tells about its calls: a thread in each process brings them into the ledger.
-
-``LedgerRecorder`` never raises into the caller and waits for the database no longer than ``RECORDING_TIMEOUT_MS``.
-"""
+"""What the client tells about its calls: they are put into the journal, and a thread brings them into the ledger."""
 
 import atexit
-import json
 import logging
 import os
-import sys
+import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import asdict
-from itertools import islice, takewhile
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from types import FrameType
 
 from django.conf import settings
 
-from analytics.recording import MAY_PASS, record
+from analytics.journal import Journal, key_of
+from analytics.replay import replay_journals
+from analytics.settling import set_aside, settle
 from groq_client.call import Call
 
 logger = logging.getLogger("usage.recording")
 
 MEMORY = 10_000
-"""Calls that may wait in memory for the database."""
+"""Calls that may wait in memory for the database; further ones wait in files of the journal alone."""
 BATCH_SIZE = 500
+LINGER_SECONDS = 0.02
+"""After the first call of a group, so that what ends at about the same time is written together."""
 RETRY_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
 
@@ -32,9 +32,10 @@ DRAIN_SECONDS = 5.0
 class LedgerRecorder:
     """Records calls as they end: the ``groq_client.call.Recorder`` that the ledger plugs in.
 
-    The row is there when ``finish`` returns, unless the database is away or slow: then the call waits in memory, and
-    until the database takes calls again nobody waits for it. (A journal on disk will take the place of the memory, and
-    nobody will wait at all.)
+    ``start`` and ``finish`` append a line to the journal and return. The row is in the ledger a moment later; if the
+    database is away, when it is back, by this process or by another (``analytics.replay``). With
+    ``RECORDING_SYNCHRONOUS`` the caller waits for the row, up to ``RECORDING_TIMEOUT_MS``, unless the database is known
+    to be away or slow.
     """
 
     start_is_blocking = False
@@ -42,138 +43,194 @@ class LedgerRecorder:
     def __init__(self, memory: int = MEMORY) -> None:
         self._writer = Writer(memory)
 
+    @property
+    def finish_is_blocking(self) -> bool:
+        return bool(settings.RECORDING_SYNCHRONOUS)
+
     def start(self, call: Call) -> None:
-        """Nothing yet: budgets will refuse calls here."""
+        """Budgets will refuse calls here."""
+        self._writer.begin(call)
 
     def finish(self, call: Call) -> None:
-        """Write the call; returns within ``RECORDING_TIMEOUT_MS`` and never raises."""
-        self._writer.write(call, settings.RECORDING_TIMEOUT_MS / 1000)
+        self._writer.put(call)
+        if settings.RECORDING_SYNCHRONOUS:
+            self._writer.wait(settings.RECORDING_TIMEOUT_MS / 1000)
 
-    def flush(self, timeout: float) -> bool:
-        """Wait until everything in memory is written; False if it was not within ``timeout`` seconds."""
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all calls that have ended are in the ledger; False if they were not within ``timeout`` seconds."""
         return self._writer.flush(timeout)
 
 
 class Writer:
     """One thread that brings calls into the ledger. What ends while it writes goes into its next transaction.
 
-    A call that the ledger can never take, and one that there is no room to keep, is logged whole and counted.
+    Callers never wait for it, and take no lock that a signal's handler could wait for: ``_waiting`` grows at its right
+    end, the thread takes from the left, and ``_wake`` tells it to. A ``threading.Event`` among the calls is set when
+    all calls before it are settled.
     """
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
-        self._is_closing = False
+        self._journal = Journal(settings.JOURNAL_DIR, settings.JOURNAL_LIMIT_MB * 1_000_000)
         self._begin()
-        os.register_at_fork(after_in_child=self._begin)  # the calls and the thread are the parent's
-        atexit.register(self._close)
+        os.register_at_fork(after_in_child=self._after_fork)
+        atexit.register(self.close)
 
     def _begin(self) -> None:
-        self._calls: deque[Call] = deque()
-        self._added = self._settled = 0
-        self._is_late = False
-        """The last attempt failed or took too long: no caller waits until one succeeds."""
+        self._waiting: deque[Call | threading.Event] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-        self._work, self._done = threading.Condition(self._lock), threading.Condition(self._lock)
+        self._starting = threading.RLock()
+        self._handles_sigterm = False
+        self._is_closed = False
+        self._is_full = False
+        """Calls that found no room in memory are in the journal's file alone, which must be handed over."""
+        self._is_late = False
+        """The database is away or slow: no caller waits until it takes calls again."""
+        self._has_backlog = True
+        """There may be files to replay: from earlier processes, or handed over by this one."""
 
-    def write(self, call: Call, timeout: float) -> None:
-        """Hand over a call, and wait up to ``timeout`` seconds until it is settled."""
-        with self._lock:
-            if len(self._calls) >= self._memory:
-                report_lost(call, "is lost: the database is away and there is no room to let more calls wait")
-                return
-            self._calls.append(call)
-            self._added += 1
-            number = self._added
-            self._ensure_thread()
-            self._work.notify()
-            if not self._is_late and not self._done.wait_for(lambda: self._settled >= number or self._is_late, timeout):
-                logger.warning("The database is slow: calls wait in memory.")
-                self._is_late = True
-            if self._is_closing and self._settled < number:
-                self._give_up()
+    def _after_fork(self) -> None:
+        """The calls and the thread are the parent's."""
+        self._begin()
+        self._journal.after_fork()
 
-    def flush(self, timeout: float) -> bool:
-        with self._lock:
-            return self._done.wait_for(lambda: not self._calls, timeout)
+    def begin(self, call: Call) -> None:
+        if not self._handles_sigterm and threading.current_thread() is threading.main_thread():
+            self._handle_sigterm()
+        self._journal.started(call)
+
+    def put(self, call: Call) -> None:
+        """Hand over a call that has ended; it is in the journal when this returns, or, if the disk does not take it, in
+        memory alone."""
+        is_on_disk = False
+        try:
+            is_on_disk = self._journal.ended(call)
+        finally:
+            if not self._is_closed and len(self._waiting) < self._memory:
+                self._add(call)
+            elif is_on_disk:
+                self._is_full = True
+            else:
+                set_aside(call, "is lost: there is neither room in memory to wait for the database, nor a journal")
+
+    def _add(self, item: Call | threading.Event) -> None:
+        self._waiting.append(item)
+        self._wake.put(None)
+        self._ensure_thread()
+
+    def wait(self, timeout: float) -> None:
+        """Until what was put is settled, but not for a database that is known to be away."""
+        if not self._is_late and not self.flush(timeout):
+            logger.warning("The database is slow: calls wait in the journal.")
+            self._is_late = True
+
+    def flush(self, timeout: float | None) -> bool:
+        if not self._waiting:
+            return not self._is_full
+        reached = threading.Event()
+        self._add(reached)
+        return reached.wait(timeout)
+
+    def close(self) -> None:
+        """At exit: what the database does not take in time stays in the journal for the next replay."""
+        is_drained = self.flush(DRAIN_SECONDS)
+        self._is_closed = True
+        if not is_drained and self._journal.is_broken:
+            for item in [*self._waiting]:
+                if isinstance(item, Call):
+                    set_aside(item, "is lost: the process ends, the database is away, and there is no journal")
+        self._journal.close()
 
     def _ensure_thread(self) -> None:
-        if self._thread is not None and self._thread.is_alive():
+        if self._is_closed or (self._thread is not None and self._thread.is_alive()):
             return
-        thread = threading.Thread(target=self._run, name="usage-writer", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # the interpreter is ending
-            self._give_up()
-        else:
-            self._thread = thread
+        with self._starting:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            thread = threading.Thread(target=self._run, name="usage-writer", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is ending: the journal has the calls
+                logger.info("No thread can be started any more: calls wait in the journal.")
+            else:
+                self._thread = thread
+
+    # In the thread
 
     def _run(self) -> None:
         while True:
-            with self._lock:
-                self._work.wait_for(lambda: self._calls)
-                batch = list(islice(self._calls, BATCH_SIZE))
-            settled = settle(batch)
-            with self._lock:
-                for _ in range(min(settled, len(self._calls))):
-                    self._calls.popleft()
-                self._settled += settled
-                self._is_late = settled < len(batch)
-                self._done.notify_all()
-            if settled < len(batch):
+            try:
+                self._wait_for_work()
+                while self._waiting:
+                    self._write()
+                if self._has_backlog:
+                    self._replay()
+            except Exception:
+                logger.exception("The writer of calls failed, and goes on.")
                 time.sleep(RETRY_SECONDS)
 
-    def _close(self) -> None:
-        """At exit. Calls that end later still (open streams are ended at exit too) are not kept waiting either."""
-        with self._lock:
-            self._is_closing = True
-            self._done.wait_for(lambda: not self._calls, DRAIN_SECONDS)
-            self._give_up()
+    def _wait_for_work(self) -> None:
+        with suppress(Empty):
+            self._wake.get(timeout=RETRY_SECONDS if self._has_backlog else None)
+            if not settings.RECORDING_SYNCHRONOUS and self._waiting and isinstance(self._waiting[-1], Call):
+                time.sleep(LINGER_SECONDS)
+            while True:
+                self._wake.get_nowait()
 
-    def _give_up(self) -> None:
-        while self._calls:
-            self._settled += 1
-            report_lost(self._calls.popleft(), "is lost: the process ends and the database is away")
+    def _write(self) -> None:
+        """Write the first calls that wait, and set the events that then come first."""
+        first = [self._waiting[n] for n in range(min(len(self._waiting), BATCH_SIZE))]  # others append meanwhile
+        batch = [item for item in first if isinstance(item, Call)]
+        settled = settle(batch)
+        self._journal.settled(batch[:settled])
+        self._take_off(settled)
+        if settled < len(batch):
+            self._wait_for_the_database()
+        else:
+            self._is_late = False
+            self._journal.rotate_if_large()
+            if self._is_full:
+                self._hand_over()
 
+    def _take_off(self, settled: int) -> None:
+        while self._waiting and (settled or isinstance(self._waiting[0], threading.Event)):
+            item = self._waiting.popleft()
+            if isinstance(item, threading.Event):
+                item.set()
+            else:
+                settled -= 1
 
-def settle(calls: Sequence[Call]) -> int:
-    """Write calls, and tell how many from the first on are done with: all, unless the database is away.
+    def _wait_for_the_database(self) -> None:
+        self._is_late = True
+        self._journal.sync()
+        if self._is_full or len(self._waiting) >= self._memory:
+            self._hand_over()
+        time.sleep(RETRY_SECONDS)
 
-    If the ledger refuses a batch for what is in it, its calls are written one by one, to lose no more than must be.
-    """
-    try:
-        recorded = record(calls)
-    except MAY_PASS as error:
-        logger.warning("The database takes no calls now, they wait in memory: %s", error)
-        return 0
-    except Exception:
-        if len(calls) == 1:
-            report_lost(calls[0], "could not be recorded")
-            return 1
-        return sum(takewhile(bool, (settle([call]) for call in calls)))
-    if recorded.duplicates:
-        logger.warning("%s calls were recorded before under their request ids and are not again.", recorded.duplicates)
-    for call in calls:
-        logger.info("recorded %s", _Described(call))
-    return len(calls)
+    def _hand_over(self) -> None:
+        """Memory is full: leave what waits to the journal alone, to be replayed when the database is back."""
+        handed = self._journal.hand_over()
+        if not handed:
+            return
+        self._is_full, self._has_backlog = False, True
+        for _ in range(len(self._waiting)):
+            item = self._waiting.popleft()
+            if isinstance(item, Call) and key_of(item) not in handed:
+                self._waiting.append(item)
 
+    def _replay(self) -> None:
+        self._has_backlog = replay_journals().waiting > 0
 
-lost_calls = 0
-"""Calls that could not be recorded since the process began. Health and metrics tell it."""
+    # When the process is asked to end
 
+    def _handle_sigterm(self) -> None:
+        """Only where nobody else handles it: the process ends by the signal as before, after the writer is done."""
+        self._handles_sigterm = True
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
 
-def report_lost(call: Call, why: str) -> None:
-    """Count a call that will not be in the ledger, and log all of it, so that it can still be entered."""
-    global lost_calls
-    lost_calls += 1
-    logger.error("A call %s: %s", why, _Described(call), exc_info=sys.exc_info()[0] is not None)
-
-
-class _Described:
-    """A call as one line of JSON, made only if the line is really logged. A call holds neither prompts nor keys."""
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-
-    def __str__(self) -> str:
-        return json.dumps(asdict(self.call), default=str)
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        self.flush(DRAIN_SECONDS)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)

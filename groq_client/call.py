@@ -110,6 +110,8 @@ class Call:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_ns: int = field(default_factory=time.monotonic_ns)
     """Monotonic clock at the start: durations come from it, so a step of the wall clock cannot spoil them."""
+    sent: Usage = field(default_factory=Usage)
+    """Roughly what is sent: all that is known of what a call used whose process dies before it ends."""
 
     model: str = ""
     """The model that answered; empty where none did."""

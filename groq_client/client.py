@@ -251,6 +251,7 @@ def _begin(
             stream=asked.streams,
             attribution=attribution,
             request_id=attribution.request_id or new_request_id(),
+            sent=asked.roughly(),
         )
         return options, Recording(call, asked, told, client.api_key)
     except Exception:

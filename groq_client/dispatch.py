@@ -8,10 +8,12 @@ in the middle of anything: the pool's ``submit`` takes a lock, which a finalizer
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from queue import SimpleQueue
 
+from groq_client import recorder
 from groq_client.recorder import note_failure
 
 MAX_THREADS = 4
@@ -136,8 +138,12 @@ def finish_at_exit(work: Work) -> None:
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Waits until every call that has ended is with its recorder; ``False`` if ``timeout`` seconds were not enough."""
-    return dispatcher.flush(timeout)
+    """Waits until every call that has ended is with its recorder, and until the default recorder, if it can tell, has
+    written what it was given; ``False`` if ``timeout`` seconds were not enough."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    if not dispatcher.flush(timeout):
+        return False
+    return recorder.flush(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
 
 def _exit() -> None:

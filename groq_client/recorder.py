@@ -58,3 +58,15 @@ def finish(recorder: Recorder, call: Call) -> None:
         recorder.finish(call)
     except Exception:
         note_failure("the recorder's finish")
+
+
+def flush(timeout: float | None) -> bool:
+    """Has the default recorder write what it keeps, where it has a ``flush(timeout)`` (seconds; None: no limit)."""
+    write_out = getattr(_default, "flush", None)
+    if write_out is None:
+        return True
+    try:
+        return bool(write_out(timeout))
+    except Exception:
+        note_failure("the recorder's flush")
+        return False

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from django.conf import settings
 from groq.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from accounts.models import Organization, User
-from groq_client import AsyncGroq, Groq
+from groq_client import AsyncGroq, Groq, flush
 from groq_client.context import AttributionOptions
 
 FEATURE = "playground"
@@ -16,6 +17,8 @@ MAX_ANSWER_TOKENS = 2_048
 TIMEOUT_SECONDS = 60.0
 RETRIES = 0
 """Who asks sees what happened, and can ask again."""
+RECORDED_SECONDS = 2.0
+"""An answer is over when its figures can be shown, or after so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +50,33 @@ def booking_of(user: User, organization: Organization) -> AttributionOptions:
 
 def answer(question: Question) -> str:
     """The whole answer at once. Raises what the SDK raises."""
-    with _client(question) as client:
-        return _text(
-            client.chat.completions.create(
-                model=question.model,
-                messages=question.messages,
-                max_completion_tokens=MAX_ANSWER_TOKENS,
-                extra_headers=_headers(question),
+    try:
+        with _client(question) as client:
+            return _text(
+                client.chat.completions.create(
+                    model=question.model,
+                    messages=question.messages,
+                    max_completion_tokens=MAX_ANSWER_TOKENS,
+                    extra_headers=_headers(question),
+                )
             )
-        )
+    finally:
+        flush(RECORDED_SECONDS)
 
 
 async def pieces(question: Question) -> AsyncGenerator[str]:
     """The answer as it comes. Raises what the SDK raises. Whoever stops reading ends the call."""
+    try:
+        async with aclosing(_pieces(question)) as texts:
+            async for text in texts:
+                yield text
+    except Exception:
+        await asyncio.to_thread(flush, RECORDED_SECONDS)
+        raise
+    await asyncio.to_thread(flush, RECORDED_SECONDS)
+
+
+async def _pieces(question: Question) -> AsyncGenerator[str]:
     # A new client reads all the certificates there are, which takes a while.
     async with await asyncio.to_thread(_async_client, question) as client:
         if not question.is_streamed:

@@ -1,6 +1,8 @@
 """The cast that all tests share, and what a test run needs."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -9,11 +11,14 @@ from django.conf import settings
 import groq_client
 from accounts.models import Organization, Role, User
 from analytics.writer import LedgerRecorder
-from groq_client.recorder import default_recorder
 from tests.cast import connect, make_user
 
 
 def pytest_configure() -> None:
+    # A journal belongs to a database, and every worker of the run has its own.
+    os.environ["JOURNAL_DIR"] = str(settings.VAR_DIR / "journal" / os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    settings.JOURNAL_DIR = Path(os.environ["JOURNAL_DIR"])
+    groq_client.configure(LedgerRecorder())
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow ones are for attackers
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise misses it otherwise
     settings.STORAGES = settings.STORAGES | {
@@ -37,9 +42,6 @@ def calls_are_written(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("_django_db_helper")  # set up before, so that it is torn down after
     yield
     groq_client.flush(10)
-    recorder = default_recorder()
-    if isinstance(recorder, LedgerRecorder):
-        recorder.flush(10)
 
 
 @pytest.fixture

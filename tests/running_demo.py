@@ -31,7 +31,7 @@ class Demo:
 
     def __init__(self, var_dir: Path, port: int, **environment: str) -> None:
         self.var_dir, self.port = var_dir, port
-        unset = {"GROQ_API_KEY", "GROQ_BASE_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
+        unset = {"GROQ_API_KEY", "GROQ_BASE_URL", "DATABASE_URL", "DJANGO_SETTINGS_MODULE", "JOURNAL_DIR"}
         self.environment = {name: value for name, value in os.environ.items() if name not in unset}
         self.environment |= {"VAR_DIR": str(var_dir), **environment}
         self.environment |= {"COMPRESS_STATIC": "0", "EMBEDDED_POSTGRES_SETTINGS": "fsync=off"}

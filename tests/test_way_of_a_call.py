@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 
 from accounts.models import Organization, User
 from analytics.models import Rollup, UsageEvent
@@ -80,9 +81,15 @@ def caller(request: pytest.FixtureRequest, sim: SimulatorHandle) -> Caller:
     return Caller(request.param, sim.base_url)
 
 
+def recorded() -> "QuerySet[UsageEvent]":
+    """The rows, after everything on its way has arrived."""
+    assert flush(10)
+    return UsageEvent.objects.all()
+
+
 def the_event() -> UsageEvent:
     """The only event, which every cube counts once and which costs what its tokens cost."""
-    event = UsageEvent.objects.get()
+    event = recorded().get()
     assert set(Rollup.objects.values_list("requests", flat=True)) == {1}
     if event.price is not None:
         assert event.cost_usd == cost(event, event.price)
@@ -310,7 +317,7 @@ def test_calls_that_cost_nothing_are_not_recorded(sim: SimulatorHandle) -> None:
     with Groq(api_key="gsk_test", base_url=sim.base_url) as client:
         client.models.list()
         client.files.list()
-    assert not UsageEvent.objects.exists()
+    assert not recorded().exists()
 
 
 def a_wav(seconds: float) -> bytes:
@@ -392,8 +399,8 @@ def test_no_prompt_answer_or_key_is_stored(sim: SimulatorHandle) -> None:
                 client.chat.completions.create(messages=[{"role": "user", "content": secret}], model=model)
             except Exception as error:
                 assert "error" in str(error).lower()  # noqa: PT017 - what the caller gets is not what is tested here
-    stored = str(list(UsageEvent.objects.values()))
-    assert UsageEvent.objects.count() == 3
+    stored = str(list(recorded().values()))
+    assert recorded().count() == 3
     assert "xyzzy" not in stored
     assert "gsk_very" not in stored
 
@@ -403,7 +410,7 @@ def test_a_price_change_affects_new_calls_only(sim: SimulatorHandle) -> None:
         client.chat.completions.create(messages=MESSAGES, model=MODEL)  # type: ignore[arg-type]
         new = Price.objects.create(model=MODEL, input_usd_per_1k_tokens=Decimal(1), output_usd_per_1k_tokens=Decimal(2))
         client.chat.completions.create(messages=MESSAGES, model=MODEL)  # type: ignore[arg-type]
-    before, after = UsageEvent.objects.order_by("timestamp")
+    before, after = recorded().order_by("timestamp")
     assert before.price != new
     assert after.price == new
     assert before.cost_usd is not None
