@@ -10,6 +10,7 @@ from django.conf import settings
 
 import groq_client
 from accounts.models import Organization, Role, User
+from analytics import settling
 from analytics.writer import LedgerRecorder
 from tests.cast import connect, make_user
 
@@ -42,6 +43,8 @@ def calls_are_written(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("_django_db_helper")  # set up before, so that it is torn down after
     yield
     groq_client.flush(10)
+    settling.lost_calls = 0
+    (settings.JOURNAL_DIR / settling.REFUSED).unlink(missing_ok=True)
 
 
 @pytest.fixture

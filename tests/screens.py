@@ -69,6 +69,7 @@ SCREENS = (
     Screen("organization-settings", "/organization/", ("admin",), links=("a[href$='/settings/']",)),
     Screen("audit-trail", "/organization/", ("admin",), links=("a[href$='/audit/']",)),
     Screen("whole-audit-trail", "/organizations/audit/"),
+    Screen("health", "/health/details/"),
     Screen("playground", "/playground/", ("admin",)),
     Screen("not-found", "/nothing/", ("user",)),
     Screen("forbidden", "/pricing/edit/", ("user",)),
