@@ -35,7 +35,8 @@ class Item:
 def guess_format(name: str, first: bytes) -> Format:
     """By the file's name, and by its first line where that does not tell."""
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes if suffix.lower() != ".gz"]
-    if suffixes[-1:] == [".csv"] or not first.lstrip().startswith(b"{"):
+    is_json = suffixes[-1:] in ([".jsonl"], [".ndjson"]) or first.lstrip().startswith(b"{")
+    if suffixes[-1:] == [".csv"] or not is_json:
         return "csv"
     try:
         keys = read_json(first).keys()
@@ -58,8 +59,9 @@ def json_items(lines: Iterator[Line]) -> Iterator[Item]:
 
 def read_json(content: bytes) -> Object:
     """One JSON object of text and finite numbers. RefusedError for anything else."""
+    text = _text(content.strip())
     try:
-        found = json.loads(_text(content), parse_float=_finite, parse_constant=_not_json)
+        found = json.loads(text, parse_float=_finite, parse_constant=_not_json)
     except RecursionError:
         raise RefusedError("The JSON is nested too deeply.") from None
     except json.JSONDecodeError as error:
@@ -88,8 +90,8 @@ def csv_header(line: Line) -> list[str]:
 def csv_items(header: list[str], lines: Iterator[Line]) -> Iterator[Item]:
     """The records under ``header``; a quoted text may run over several lines. Empty lines are passed over.
 
-    Where several lines make no record together, a stray quote is to blame: the first is refused, and reading goes on
-    with the second.
+    Where several lines make no record together, a stray quote is to blame: the first has to be one by itself, and
+    reading goes on with the second.
     """
     reader = _Lines(lines)
     for line in reader:
@@ -97,12 +99,19 @@ def csv_items(header: list[str], lines: Iterator[Line]) -> Iterator[Item]:
             yield Item(line, line, RefusedError(TOO_LONG))
         elif line.content.strip():
             parts = _until_quotes_close(line, reader)
-            record = replace(line, content=b"".join(part.content for part in parts))
             try:
-                yield Item(record, parts[-1], _object(header, _record(record.content)))
+                whole = replace(line, content=b"".join(part.content for part in parts))
+                yield Item(whole, parts[-1], _object(header, _record(whole.content)))
             except RefusedError as error:
-                yield Item(line, line, error)
+                yield _alone(header, line) if len(parts) > 1 else Item(line, line, error)
                 reader.put_back(parts[1:])
+
+
+def _alone(header: list[str], line: Line) -> Item:
+    try:
+        return Item(line, line, _object(header, _record(line.content)))
+    except RefusedError as error:
+        return Item(line, line, error)
 
 
 class _Lines:

@@ -45,8 +45,8 @@ class PlaceKeeper:
         self._path = path
         self.place = Place()
         self._what = json.loads(json.dumps(what))
-        self._database = sqlite3.connect("" if path is None else path, isolation_level=None)
-        self._database.executescript(f"PRAGMA synchronous = OFF; {TABLES} BEGIN;")
+        self._database = sqlite3.connect("" if path is None else path)
+        self._database.executescript(f"PRAGMA synchronous = OFF; {TABLES}")
 
     @classmethod
     def new(cls, path: Path | None, what: Mapping[str, object]) -> Self:
@@ -73,7 +73,7 @@ class PlaceKeeper:
     def keep(self) -> None:
         kept = json.dumps({"what": self._what, "place": asdict(self.place)})
         self._database.execute("INSERT OR REPLACE INTO place VALUES (1, ?)", [kept])
-        self._database.executescript("COMMIT; BEGIN;")
+        self._database.commit()
 
     def stable_id(self, started_at: datetime, content: str) -> str:
         """32 hexadecimal digits, ordered in time as ``new_request_id`` makes them, which keeps indexes compact."""

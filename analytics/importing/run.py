@@ -63,8 +63,8 @@ class StoppedError(Exception):
 
 
 def import_file(task: Task, watcher: Watcher) -> Place:
-    """Import the file; returns what was done. Raises StoppedError, NoPlaceError, RefusedError for a file that is no table
-    at all, DamagedFileError, OSError, and psycopg.Error if the database stays away.
+    """Import the file; returns what was done. Raises StoppedError, NoPlaceError, RefusedError for a file that is none
+    of its kind, DamagedFileError, OSError, and psycopg.Error if the database stays away.
     """
     with opened(task.path) as source, closing(_keeper(task)) as keeper:
         place = keeper.place
