@@ -1,5 +1,6 @@
 """The drill: a ledger on one server is dumped and restored into another, empty one, and nothing is missing there."""
 
+import io
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
 
 from usage_dashboard.embedded_postgres import EmbeddedPostgres
 
@@ -167,3 +170,25 @@ def test_a_restored_ledger_is_the_same_and_goes_on(sites: tuple[Site, Site], tmp
     assert told["half"].startswith("Nothing was restored: ")
     assert "is not empty" in told["again"]
     assert f"move {new.var_dir / 'postgres'} away" in told["again"]
+
+
+@pytest.mark.django_db
+def test_a_server_elsewhere_is_dumped_by_tools_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its password is not among the arguments, which everybody on the machine may read."""
+    (tmp_path / "pg_dump").write_text('#!/bin/sh\necho "$PGPASSWORD" "$@" > "$TOLD"; echo dump > "$DUMP.unfinished"\n')
+    (tmp_path / "pg_dump").chmod(0o700)
+    monkeypatch.setenv("TOLD", str(tmp_path / "told"))
+    monkeypatch.setenv("DUMP", str(tmp_path / "dump"))
+    parameters = {"host": "db", "dbname": "usage", "password": "secret", "sslmode": "require", "pool": {}}
+    monkeypatch.setattr(connection, "get_connection_params", lambda: parameters)
+    call_command("backup", str(tmp_path / "dump"), tools=tmp_path, stdout=io.StringIO())
+    told = (tmp_path / "told").read_text()
+    assert told.startswith("secret --dbname=host=db dbname=usage sslmode=require --format=custom --file=")
+    assert (tmp_path / "dump").read_text() == "dump\n"
+
+
+@pytest.mark.django_db
+def test_a_backup_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="There is no pg_dump in "):
+        call_command("backup", str(tmp_path / "dump"), tools=tmp_path)
+    assert os.listdir(tmp_path) == []

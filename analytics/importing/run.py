@@ -12,7 +12,7 @@ from analytics.importing import RefusedError
 from analytics.importing.columns import KNOWN, Defaults, call_of
 from analytics.importing.formats import Format, Item, csv_header, csv_items, guess_format, json_items
 from analytics.importing.groq_batch import call_of_result
-from analytics.importing.ledger import Entry, Organizations, look, write
+from analytics.importing.ledger import Entry, Organizations, look, organizations_now, refuse_homeless, write
 from analytics.importing.lines import Source, opened
 from analytics.importing.place import Place, PlaceKeeper, fingerprint
 from analytics.importing.refusals import RefusalFile
@@ -32,7 +32,6 @@ class Task:
     path: Path | None
     errors: Path | None
     defaults: Defaults
-    organizations: Organizations
     complain: Callable[[str], object]
     format: Format | None = None
     is_dry_run: bool = False
@@ -129,13 +128,13 @@ class _Importer:
 
     def take(self, batch: list[Item]) -> None:
         entries, refused = [], []
-        now = datetime.now(UTC)
+        now, organizations = datetime.now(UTC), organizations_now()
         for item in batch:
             try:
-                entries.append(Entry(item.line, self._call(item, now)))
+                entries.append(Entry(item.line, self._call(item, now, organizations)))
             except RefusedError as error:
                 refused.append((item.line, str(error)))
-        outcome = (look if self._task.is_dry_run else write)(entries, self._task.organizations)
+        outcome = (look if self._task.is_dry_run else write)(entries, organizations)
         refused = sorted(refused + outcome.refused, key=lambda pair: pair[0].number)
         self._refusals.write(refused)
         place, last = self._keeper.place, batch[-1].last
@@ -145,16 +144,13 @@ class _Importer:
         place.known += outcome.known
         place.refused += len(refused)
 
-    def _call(self, item: Item, now: datetime) -> Call:
+    def _call(self, item: Item, now: datetime, organizations: Organizations) -> Call:
         if isinstance(item.found, RefusedError):
             raise item.found
         if self._has_columns:
             self._note(item.found.keys() - KNOWN)
         call = self._call_of(item.found, self._task.defaults, now, self._keeper.stable_id)
-        organization = call.attribution.organization
-        if organization not in self._task.organizations:
-            # The recorder would book it on the default one, in whose time zone its day would then be.
-            raise RefusedError(f"There is no organization {organization!r}: make it first, with its time zone.")
+        refuse_homeless(call, organizations)
         return call
 
     def _note(self, names: Iterable[str]) -> None:

@@ -18,12 +18,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
+from psycopg import OperationalError
 
 from accounts.models import Organization, Role
 from accounts.viewer import Viewer
 from analytics.export import export_csv, export_jsonl
 from analytics.importing import ledger, place, run
 from analytics.importing.lines import MAX_LINE
+from analytics.management.commands import import_events
 from analytics.models import UsageEvent
 from analytics.recording import record
 from analytics.reports import Log, Report
@@ -32,6 +34,7 @@ from analytics.selection import Selection
 from groq_client.call import RateLimit, UsagePart
 from groq_client.simulator.batches import _result
 from tests.analytics.calls import MODEL, call, failed, usage
+from tests.cast import connect
 from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -164,6 +167,15 @@ def test_an_organization_that_does_not_exist_is_not_guessed(
     assert UsageEvent.objects.get().organization == acme
 
 
+def test_what_is_left_of_a_day_in_sums_alone_is_not_counted_twice(
+    acme: Organization, jsonl_file: Callable[..., Path]
+) -> None:
+    Organization.objects.filter(pk=acme.pk).update(detail_from=date(2026, 11, 3))
+    late, early = (event(organization="acme", timestamp=f"2026-11-03T0{hour}:59:00Z") for hour in (8, 7))
+    reason = "2026-11-02 is before 2026-11-03, since when acme keeps detail."
+    assert imported_with_refusals(jsonl_file(late, early)) == {2: reason}  # in Los Angeles
+
+
 # Tables of others
 
 
@@ -226,6 +238,57 @@ def test_a_damaged_gzip_file_ends_with_what_was_whole(jsonl_file: Callable[..., 
     with pytest.raises(CommandError, match=r"half.gz: .*end"):
         imported(tmp_path / "half.gz")
     assert UsageEvent.objects.count() == 500
+
+
+def test_somebody_who_watches_sees_a_bar(jsonl_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "BATCH", 1)
+    monkeypatch.setattr(import_events, "SECONDS_BETWEEN_BARS", 0)
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    call_command("import_events", str(jsonl_file(event(), event())), stdout=io.StringIO(), stderr=terminal)
+    assert terminal.getvalue().split("\r")[-1] == "\x1b[K"
+    assert "] 100%  2 lines, 0 refused" in terminal.getvalue()
+    pipe = io.StringIO()
+    call_command("import_events", str(jsonl_file(event(), event())), stdout=io.StringIO(), stderr=pipe)
+    assert pipe.getvalue() == ""
+
+
+def test_a_database_that_stays_away_ends_it_and_one_that_comes_back_does_not(
+    jsonl_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [OperationalError("away\nfor long"), OperationalError("still"), None]
+    monkeypatch.setattr(ledger, "record", lambda calls: _answer(answers) or record(calls))
+    monkeypatch.setattr(ledger.time, "sleep", lambda seconds: None)
+    assert "1 added" in imported(jsonl_file(event()))
+    answers += [OperationalError("away\nfor long")] * ledger.ATTEMPTS
+    with pytest.raises(CommandError, match=r"the database does not take it: away. --resume goes on from there."):
+        imported(jsonl_file(event(), event()))
+
+
+@pytest.mark.parametrize("asked", ["organizations_now", "_stored"])
+def test_connections_that_were_lost_are_made_again(
+    asked: str, jsonl_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(ledger, asked)
+
+    def after_a_restart(*arguments: Any) -> Any:
+        with connect() as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+        return original(*arguments)
+
+    imported(jsonl_file(event()))
+    monkeypatch.setattr(ledger, asked, after_a_restart)
+    monkeypatch.setattr(run, "organizations_now", ledger.organizations_now)
+    monkeypatch.setattr(ledger.time, "sleep", lambda seconds: None)
+    assert "1 already there" in imported(jsonl_file(event()))
+
+
+def _answer(answers: list[Exception | None]) -> None:
+    if answers and (error := answers.pop(0)):
+        raise error
 
 
 def test_a_dry_run_only_looks(jsonl_file: Callable[..., Path]) -> None:
@@ -495,8 +558,7 @@ def test_a_table_is_resumed_between_its_records(
     records = [f'2026-11-03,"model\n{n}",{n},1' for n in range(10)]
     path = csv_file(*records, name="events.csv.gz")
     path.write_bytes(gzip.compress(path.read_bytes()))
-    slug = default_organization.slug
-    task = run.Task(path, None, run.Defaults(slug), {slug: default_organization.pk}, print)
+    task = run.Task(path, None, run.Defaults(default_organization.slug), print)
     with pytest.raises(run.StoppedError) as stop:
         run.import_file(task, StopsAfter(2))
     assert (stop.value.place.number, UsageEvent.objects.count()) == (13, 6)

@@ -49,9 +49,8 @@ class Command(BaseCommand):
     def handle(self, *, files: list[str], **options: Any) -> None:
         if options["errors"] and (len(files) > 1 or options["errors"] == Path(files[0])):
             raise CommandError("--errors goes with one FILE, and is another file.")
-        organizations = dict(Organization.objects.values_list("slug", "pk"))
         organization = options["organization"] or settings.DEFAULT_ORGANIZATION
-        if options["organization"] and organization not in organizations:
+        if options["organization"] and not Organization.objects.filter(slug=organization).exists():
             raise CommandError(f"There is no organization {organization!r}.")
         watcher = Progress(self.stderr)
         refused = 0
@@ -62,7 +61,6 @@ class Command(BaseCommand):
                     path=path,
                     errors=options["errors"] or (path and path.with_name(f"{path.name}.errors.jsonl")),
                     defaults=Defaults(organization, options["project"], options["user"], options["at"]),
-                    organizations=organizations,
                     complain=self.stderr.write,
                     format=options["format"],
                     is_dry_run=options["dry_run"],
@@ -78,19 +76,15 @@ class Command(BaseCommand):
         except StoppedError as stop:
             watcher.clear()
             self._say(name, task, stop.place)
-            again = "" if task.place is None else " --resume goes on from there."
-            raise CommandError(
-                f"Stopped after line {stop.place.number:,} of {name}.{again}", returncode=128 + watcher.signal
-            ) from None
+            words = f"Stopped after line {stop.place.number:,} of {name}.{_way_on(task)}"
+            raise CommandError(words, returncode=128 + watcher.signal) from None
         except (RefusedError, NoPlaceError, DamagedFileError, OSError) as error:
             watcher.clear()
             raise CommandError(f"{name}: {error}") from error
         except (psycopg.Error, DatabaseError) as error:
             watcher.clear()
             words = str(error).strip().partition("\n")[0]
-            raise CommandError(
-                f"{name}: the database does not take it ({words}). --resume goes on from there."
-            ) from error
+            raise CommandError(f"{name}: the database does not take it: {words}.{_way_on(task)}") from error
         watcher.clear()
         self._say(name, task, place)
         return place.refused
@@ -155,6 +149,10 @@ class Progress:
 
 def _where(task: Task) -> str:
     return f", see {task.errors}" if task.errors else ""
+
+
+def _way_on(task: Task) -> str:
+    return " --resume goes on from there." if task.place else ""
 
 
 def _moment(text: str) -> datetime:
