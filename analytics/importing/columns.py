@@ -21,13 +21,13 @@ from groq_client.call import Operation as OperationName
 from groq_client.call import Status as StatusName
 
 KNOWN = frozenset(COLUMNS)
-REQUIRED = ("timestamp", "model", "input_tokens", "output_tokens")
 COUNTED = {
     "chat": ("input_tokens", "output_tokens"),
     "batch": ("input_tokens", "output_tokens"),
     "embedding": ("input_tokens",),
 }
 """Tokens that a successful call of an operation must tell."""
+OPERATIONS, STATUSES = tuple(Operation.values), tuple(Status.values)
 MAX_ID = 200
 MAX_MS = 10**9
 MAX_BIGINT = 2**63 - 1
@@ -49,8 +49,8 @@ class Defaults:
 
 def call_of(line: Object, defaults: Defaults, now: datetime, stable_id: StableId) -> Call:
     """RefusedError if something is missing or cannot be."""
-    operation = choice(line, "operation", Operation.values, "chat")
-    status = choice(line, "status", Status.values, "success")
+    operation = choice(line, "operation", OPERATIONS, "chat")
+    status = choice(line, "status", STATUSES, "success")
     started_at = time(line, "timestamp", now)
     if started_at is None:
         raise RefusedError("timestamp is missing.")

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -28,7 +28,7 @@ def text(line: Object, name: str) -> str:
     return str(value)
 
 
-def choice(line: Object, name: str, choices: list[str], default: str) -> str:
+def choice(line: Object, name: str, choices: Sequence[str], default: str) -> str:
     value = text(line, name).strip() or default
     if value not in choices:
         raise RefusedError(f"{name} must be one of {', '.join(choices)}, not {shown(value)}.")
@@ -47,6 +47,9 @@ def flag(line: Object, name: str) -> bool:
 
 def count(line: Object, name: str, limit: int) -> int | None:
     """A whole number from 0 to ``limit``; None where it is missing."""
+    value = line.get(name)
+    if type(value) is int and 0 <= value <= limit:  # bool is an int as well, but no number of anything
+        return value
     number = decimal(line, name, limit)
     if number is None:
         return None
