@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from psycopg import OperationalError
 
 from accounts.models import Organization, Role
 from accounts.viewer import Viewer
-from analytics.export import export_csv, export_jsonl
+from analytics.export import COLUMNS, export_csv, export_jsonl
 from analytics.importing import ledger, place, run
 from analytics.importing.lines import MAX_LINE
 from analytics.management.commands import import_events
@@ -396,6 +397,31 @@ def test_the_refused_line_is_kept_for_its_owner_alone(jsonl_file: Callable[..., 
     imported(jsonl_file(event()))
     assert not errors.exists()  # what it said is true no more
     assert not path.with_name("events.jsonl.import-state").exists()
+
+
+def test_an_import_never_writes_over_what_it_reads(jsonl_file: Callable[..., Path]) -> None:
+    path = jsonl_file(event())
+    for options in ({"errors": path}, {"errors": path.parent / ".." / path.parent.name / path.name}):
+        with pytest.raises(CommandError, match="is another file"):
+            imported(path, **options)
+    with pytest.raises(CommandError, match="goes with one FILE"):
+        imported(path, path, errors=path.with_name("errors"))
+    assert path.exists()
+
+
+def test_a_place_that_cannot_be_kept_is_said(jsonl_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    path = jsonl_file(event())
+    monkeypatch.setattr(place.PlaceKeeper, "keep", full)
+    with pytest.raises(CommandError, match=r"kept in .*events.jsonl.import-state: database or disk is full"):
+        imported(path)
+
+
+def test_the_manual_names_every_column() -> None:
+    manual = (ROOT / "docs" / "operations.md").read_text()
+    assert [name for name in COLUMNS if f"`{name}`" not in manual and not name.endswith("_name")] == []
 
 
 def test_a_known_request_id_with_other_figures_is_refused(jsonl_file: Callable[..., Path]) -> None:

@@ -1,6 +1,7 @@
 """``manage.py import_events FILE …``: events from files into the ledger."""
 
 import signal
+import sqlite3
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         parser.add_argument("--resume", action="store_true", help="go on where an import was stopped")
 
     def handle(self, *, files: list[str], **options: Any) -> None:
-        if options["errors"] and (len(files) > 1 or options["errors"] == Path(files[0])):
+        if options["errors"] and (len(files) > 1 or options["errors"].resolve() == Path(files[0]).resolve()):
             raise CommandError("--errors goes with one FILE, and is another file.")
         organization = options["organization"] or settings.DEFAULT_ORGANIZATION
         if options["organization"] and not Organization.objects.filter(slug=organization).exists():
@@ -81,6 +82,9 @@ class Command(BaseCommand):
         except (RefusedError, NoPlaceError, DamagedFileError, OSError) as error:
             watcher.clear()
             raise CommandError(f"{name}: {error}") from error
+        except sqlite3.Error as error:
+            watcher.clear()
+            raise CommandError(f"{name}: the place cannot be kept in {task.place}: {error}") from error
         except (psycopg.Error, DatabaseError) as error:
             watcher.clear()
             words = str(error).strip().partition("\n")[0]
