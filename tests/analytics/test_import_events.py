@@ -297,7 +297,7 @@ def test_a_dry_run_only_looks(jsonl_file: Callable[..., Path]) -> None:
     path = jsonl_file(
         event(request_id="a"), event(request_id="b", project="new"), event(request_id="a", input_tokens=1)
     )
-    with pytest.raises(CommandError, match="1 lines were refused"):
+    with pytest.raises(CommandError, match="1 line was refused"):
         imported(path, dry_run=True)
     assert UsageEvent.objects.count() == 1
     assert not path.with_name("events.jsonl.import-state").exists()

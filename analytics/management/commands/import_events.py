@@ -69,7 +69,8 @@ class Command(BaseCommand):
                 )
                 refused += self._import(name, task, watcher)
         if refused:
-            raise CommandError(f"{refused:,} lines were refused{_where(task) if len(files) == 1 else ''}.")
+            lines = "line was" if refused == 1 else "lines were"
+            raise CommandError(f"{refused:,} {lines} refused{_where(task) if len(files) == 1 else ''}.")
 
     def _import(self, name: str, task: Task, watcher: "Progress") -> int:
         try:
@@ -161,7 +162,7 @@ def _way_on(task: Task) -> str:
 
 def _moment(text: str) -> datetime:
     try:
-        moment = moment_of({"the time": text}, "the time", datetime.now(UTC))
+        moment = moment_of({"it": text}, "it", datetime.now(UTC))
     except RefusedError as error:
         raise ArgumentTypeError(str(error)) from None
     assert moment is not None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from usage_dashboard.postgres_tools import ToolFailedError, run_tool
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
             os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
             run_tool("pg_dump", "--format=custom", f"--file={unfinished}", tools=tools)
             unfinished.replace(file)
-        except (ToolFailedError, OSError) as error:
+        except (ToolFailedError, OperationalError, OSError) as error:
             raise CommandError(str(error)) from error
         finally:
             unfinished.unlink(missing_ok=True)

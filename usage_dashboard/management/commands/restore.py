@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import OperationalError, connection
 
 from usage_dashboard.postgres_tools import ToolFailedError, run_tool
 
@@ -25,7 +25,11 @@ class Command(BaseCommand):
     def handle(self, *, file: Path, tools: Path | None, **options: Any) -> None:
         if not file.is_file():
             raise CommandError(f"There is no file {file}.")
-        if tables := connection.introspection.table_names():
+        try:
+            tables = connection.introspection.table_names()
+        except OperationalError as error:
+            raise CommandError(f"The database {_name()} cannot be reached: {error}") from error
+        if tables:
             raise CommandError(f"The database {_name()} is not empty: it has {len(tables)} tables. {_way_out()}")
         try:
             run_tool(
