@@ -40,6 +40,8 @@ file = sys.argv[1]
 YEAR = Selection(date(2026, 1, 1), date(2026, 12, 31))
 SCHEMA = {
     "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+    "functions": "SELECT pg_get_functiondef(oid) FROM pg_proc"
+                 " WHERE pronamespace = 'public'::regnamespace AND prokind IN ('f', 'p') ORDER BY 1",
     "constraints": "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint"
                    " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
     "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
