@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -25,7 +26,8 @@ from accounts.models import Organization, Role
 from accounts.viewer import Viewer
 from analytics.export import COLUMNS, export_csv, export_jsonl
 from analytics.importing import ledger, place, run
-from analytics.importing.lines import MAX_LINE
+from analytics.importing.formats import json_items
+from analytics.importing.lines import MAX_LINE, opened
 from analytics.management.commands import import_events
 from analytics.models import UsageEvent
 from analytics.recording import record
@@ -290,6 +292,16 @@ def test_connections_that_were_lost_are_made_again(
 def _answer(answers: list[Exception | None]) -> None:
     if answers and (error := answers.pop(0)):
         raise error
+
+
+def test_memory_does_not_grow_with_the_file(jsonl_file: Callable[..., Path]) -> None:
+    path = jsonl_file(*(event(metadata={"n": "x" * 1_000}) for _ in range(20_000)))
+    with opened(path) as source:
+        tracemalloc.start()
+        assert sum(len(batch) for batch in run._batches(json_items(source.lines()))) == 20_000
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < path.stat().st_size / 5
 
 
 def test_a_dry_run_only_looks(jsonl_file: Callable[..., Path]) -> None:
