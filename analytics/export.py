@@ -130,7 +130,8 @@ def _columns(log: Log) -> list[tuple[str, str]]:
 def _csv(name: str, sql: str) -> str:
     if name in TEXTS or name in JSON:
         text = f"({sql})::text"  # a spreadsheet calculates what begins with one of these, the wide ones as well
-        return f"CASE WHEN {text} ~ '^[=+@\\t\\r\\n＝＋－＠-]' THEN '''' || {text} ELSE {text} END"
+        # Behind apostrophes they would be taken for defused ones by whoever reads the file back, so there is one more.
+        return f"CASE WHEN {text} ~ '^''*[=+@\\t\\r\\n＝＋－＠-]' THEN '''' || {text} ELSE {text} END"
     return f"({sql})::text" if name in FLAGS else _plain(name, sql)
 
 

@@ -118,7 +118,7 @@ def test_both_files_have_the_same_events(event: UsageEvent, exporter: User) -> N
     assert download(exporter, "jsonl", f"{RANGE}&model=nothing") == b""
 
 
-EVIL = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "＋1", "－1", "＠x")
+EVIL = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "＋1", "－1", "＠x", "'=1", "''-1")
 
 
 @pytest.mark.parametrize("evil", EVIL)

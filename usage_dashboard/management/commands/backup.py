@@ -1,0 +1,35 @@
+"""``manage.py backup FILE``: the database in one file, by pg_dump."""
+
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
+
+from usage_dashboard.postgres_tools import ToolFailedError, run_tool
+
+
+class Command(BaseCommand):
+    help = (
+        "Writes the whole database as it is at this moment into FILE, which `manage.py restore` and pg_restore read. "
+        "Recording and pages go on meanwhile. Secret key and journal are files of their own: docs/operations.md."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--tools", type=Path, metavar="DIR", help="where pg_dump is, if not in the usual place")
+
+    def handle(self, *, file: Path, tools: Path | None, **options: Any) -> None:
+        unfinished = file.with_name(f"{file.name}.unfinished")  # half a backup must not look like one
+        try:
+            os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+            run_tool("pg_dump", "--format=custom", f"--file={unfinished}", tools=tools)
+            unfinished.replace(file)
+        except (ToolFailedError, OperationalError, OSError) as error:
+            raise CommandError(str(error)) from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+        self.stdout.write(f"Wrote {file}, {file.stat().st_size:,} bytes.")
