@@ -79,7 +79,7 @@ SELECT {", ".join(table.key)}, {", ".join(values)}
 {_different(table, target, present, where)}
 ORDER BY {", ".join(table.order)}
 ON CONFLICT ({", ".join(table.key)}) DO UPDATE SET {", ".join(f"{n} = old.{n} + excluded.{n}" for n in table.added)}
-"""  # noqa: S608 - made of our own words
+"""
 
 
 def set_others(table: SumTable, target: str) -> str:

@@ -6,7 +6,7 @@ makes, so that others can go on recording and days whose other events are gone s
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,12 +18,12 @@ from accounts.audit import record
 from accounts.models import Organization, User
 from analytics.cubes import CUBES
 from analytics.differences import ROLLUPS, SESSIONS
-from analytics.models import UsageEvent
+from analytics.models import Status, UsageEvent
 from analytics.rebuild import apply_difference, holding
 from analytics.rows import COLUMNS, Charge, charge_of
 from groq_client.call import Call, Usage, UsagePart
 from pricing.book import PriceBook
-from pricing.fields import dollars, plain, to_nano
+from pricing.fields import dollars, to_nano
 from pricing.models import Price
 
 BATCH = 5_000
@@ -32,15 +32,30 @@ BATCH = 5_000
 NUMBER_OF_MODEL_CUBE = next(cube.number for cube in CUBES if cube.dimensions == {"model"})
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Priced:
     """What pricing an organization's events comes to."""
 
     organization: Organization
     events: int = 0
     cost_usd: Decimal = Decimal(0)
-    still_unpriced: int = 0
-    """Audio of unknown length, a unit that the version has no price for, another model of a compound call."""
+    in_part: int = 0
+    """Compound calls of which another part has no price still."""
+    left: int = 0
+    """What the version has no price for: audio of unknown length, another unit."""
+
+    @property
+    def changed(self) -> int:
+        return self.events + self.in_part
+
+    def __add__(self, other: "Priced") -> "Priced":
+        return Priced(
+            self.organization,
+            self.events + other.events,
+            self.cost_usd + other.cost_usd,
+            self.in_part + other.in_part,
+            self.left + other.left,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +70,25 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Events with what they are charged."""
+    """Events by their ids with what they are charged."""
 
-    charges: list[tuple[UsageEvent, Charge]] = field(default_factory=list)
+    charges: dict[int, tuple[UsageEvent, Charge]] = field(default_factory=dict)
+
+    def result(self, organization: Organization, changed: Collection[int]) -> Priced:
+        """What it comes to when these events of it are changed."""
+        costs = [self.charges[pk][1].cost_usd for pk in changed]
+        known = [cost for cost in costs if cost is not None]
+        in_part = len(costs) - len(known)
+        return Priced(organization, len(known), sum(known, Decimal(0)), in_part, len(self.charges) - len(costs))
 
     @property
-    def priced(self) -> list[tuple[UsageEvent, Charge]]:
-        return [pair for pair in self.charges if pair[1].cost_usd is not None]
+    def news(self) -> list[int]:
+        """The events of which something becomes known: the cost, or that of a part."""
+        return [
+            pk
+            for pk, (event, charge) in self.charges.items()
+            if charge.cost_usd is not None or charge.breakdown != event.usage_breakdown
+        ]
 
 
 class UnusablePriceError(ValueError):
@@ -72,7 +99,7 @@ def preview(offer: Offer, organization: Organization) -> Priced:
     """What ``price_events`` would do now; changes nothing."""
     found = Priced(organization)
     for batch in _batches(offer, organization):
-        _count(found, batch, [event.pk for event, _ in batch.priced])
+        found += batch.result(organization, batch.news)
     return found
 
 
@@ -82,29 +109,22 @@ def price_events(offer: Offer, organization: Organization, *, by: User | None) -
     done = Priced(organization)
     for batch in _batches(offer, organization):
         with holding(organization.pk):
-            priced = _write(organization.pk, batch)
-            _count(done, batch, priced)
-            if priced:
-                _write_down(offer.price, organization, batch, priced, by)
+            result = batch.result(organization, _write(organization.pk, batch))
+            if result.changed:
+                _write_down(offer.price, result, by)
+        done += result
     return done
 
 
-def _count(total: Priced, batch: _Batch, priced: Sequence[int]) -> None:
-    total.events += len(priced)
-    total.cost_usd += _cost(batch, priced)
-    total.still_unpriced += len(batch.charges) - len(batch.priced)
-
-
-def _cost(batch: _Batch, priced: Sequence[int]) -> Decimal:
-    ids = set(priced)
-    return sum((charge.cost_usd or Decimal(0) for event, charge in batch.priced if event.pk in ids), Decimal(0))
-
-
-def _write_down(
-    price: Price, organization: Organization, batch: _Batch, priced: Sequence[int], by: User | None
-) -> None:
-    changes = {"unpriced requests": (len(priced), 0), "cost": (dollars(Decimal(0)), f"${plain(_cost(batch, priced))}")}
-    record("ledger.price", f"{price.model} at version {price.pk}", by=by, organization=organization, changes=changes)
+def _write_down(price: Price, result: Priced, by: User | None) -> None:
+    changes: dict[str, tuple[Any, Any]] = {
+        "unpriced requests": (result.events, 0),
+        "cost": (dollars(Decimal(0)), dollars(result.cost_usd)),
+    }
+    if result.in_part:
+        changes["requests priced in part"] = (0, result.in_part)
+    subject = f"{price.model} at version {price.pk}"
+    record("ledger.price", subject, by=by, organization=result.organization, changes=changes)
 
 
 # Days with something unpriced, from the narrowest cube that knows: no pass over the events.
@@ -128,7 +148,7 @@ def _batches(offer: Offer, organization: Organization) -> Iterator[_Batch]:
     batch = _Batch()
     for day in days:
         for events in _unpriced(price, organization.pk, day):
-            batch.charges.extend(_charges(price, events))
+            batch.charges.update((event.pk, (event, charge)) for event, charge in _charges(price, events))
             if len(batch.charges) >= BATCH:
                 yield batch
                 batch = _Batch()
@@ -140,7 +160,7 @@ def _unpriced(price: Price, organization_id: int, day: date) -> Iterator[list[Us
     """The events of one day that the version could price, up to BATCH at a time: those of its model, and compound calls
     of which it could price a part."""
     of_day = UsageEvent.objects.filter(organization_id=organization_id, day=day, provider=price.provider)
-    wanted = of_day.filter(cost_usd=None, usage_breakdown=None, model=price.model) | of_day.filter(
+    wanted = of_day.filter(cost_usd=None, usage_breakdown__isnull=True, model=price.model) | of_day.filter(
         cost_usd=None, usage_breakdown__contains=[{"model": price.model, "cost_usd": None}]
     )
     after = 0
@@ -195,8 +215,10 @@ def _call(event: UsageEvent) -> Call:
         estimated=event.tokens_estimated,
         parts=parts,
     )
-    call = Call(event.operation, event.model_requested, provider=event.provider, started_at=event.timestamp, usage=usage)  # type: ignore[arg-type]
-    call.model, call.service_tier, call.status = event.model, event.service_tier, event.status  # type: ignore[assignment]
+    operation: Any = event.operation  # which the database, unlike the type of its column, knows to be one of few
+    call = Call(operation, event.model_requested, provider=event.provider, started_at=event.timestamp, usage=usage)
+    call.model, call.service_tier = event.model, event.service_tier
+    call.status = "error" if event.status == Status.ERROR else "success"
     return call
 
 
@@ -208,7 +230,7 @@ _WRITE = """
         AS charge (id, cost_usd, price_id, before, breakdown)
     WHERE event.organization_id = %(organization)s AND event.id = charge.id AND event.cost_usd IS NULL
       AND event.usage_breakdown IS NOT DISTINCT FROM charge.before
-    RETURNING event.id, event.cost_usd IS NOT NULL
+    RETURNING event.id
 """
 _EVENTS = "analytics_usageevent WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)"
 _NOW = f"(SELECT * FROM {_EVENTS}) AS priced"  # noqa: S608
@@ -217,27 +239,24 @@ _BEFORE = f"(SELECT {_BEFORE_COLUMNS} FROM {_EVENTS}) AS unpriced"  # noqa: S608
 
 
 def _write(organization_id: int, batch: _Batch) -> list[int]:
-    """Change the events and let the sums follow; the ids of those that have a cost now."""
-    changed = [(event, charge) for event, charge in batch.charges if _is_new(event, charge)]
-    parameters = {
+    """Change the events and let the sums follow; the ids of those that were changed."""
+    news = [batch.charges[pk] for pk in batch.news]
+    parameters: dict[str, Any] = {
         "organization": organization_id,
-        "ids": [event.pk for event, _ in changed],
-        "costs": [None if charge.cost_usd is None else to_nano(charge.cost_usd) for _, charge in changed],
-        "prices": [charge.price_id for _, charge in changed],
-        "before": [_json(event.usage_breakdown) for event, _ in changed],
-        "after": [_json(charge.breakdown) for _, charge in changed],
+        "ids": [event.pk for event, _ in news],
+        "costs": [None if charge.cost_usd is None else to_nano(charge.cost_usd) for _, charge in news],
+        "prices": [charge.price_id for _, charge in news],
+        "before": [_json(event.usage_breakdown) for event, _ in news],
+        "after": [_json(charge.breakdown) for _, charge in news],
     }
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, parameters)
-        priced = [pk for pk, has_cost in cursor.fetchall() if has_cost]
+        changed = [pk for (pk,) in cursor.fetchall()]
     for table in (SESSIONS, ROLLUPS):
-        apply_difference(table, table.sums(_NOW), table.sums(_BEFORE), {"organization": organization_id, "ids": priced})
-    return priced
-
-
-def _is_new(event: UsageEvent, charge: Charge) -> bool:
-    """Whether something becomes known: the cost, or that of a part."""
-    return charge.cost_usd is not None or charge.breakdown != event.usage_breakdown
+        apply_difference(
+            table, table.sums(_NOW), table.sums(_BEFORE), {"organization": organization_id, "ids": changed}
+        )
+    return changed
 
 
 def _json(value: list[dict[str, Any]] | list[dict[str, str | int | None]] | None) -> str | None:

@@ -83,7 +83,7 @@ def _run(statements: tuple[str, ...], parameters: dict[str, Any]) -> int:
     add, *rest = statements
     with connection.cursor() as cursor:
         cursor.execute(add, parameters)
-        wrong = cursor.rowcount
+        wrong: int = cursor.rowcount
         if wrong:
             for statement in rest:
                 cursor.execute(statement, parameters)

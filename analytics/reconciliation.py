@@ -138,7 +138,9 @@ def _of_day(organization: Organization, day: date) -> list[Drift]:
     for row in rows:
         by_cube[row["cube"]].append(row)
     return [
-        drift for cube in sorted(by_cube) for drift in _drifts(organization, day, ROLLUPS, by_cube[cube], _CUBE_NAMES[cube])
+        drift
+        for cube in sorted(by_cube)
+        for drift in _drifts(organization, day, ROLLUPS, by_cube[cube], _CUBE_NAMES[cube])
     ]
 
 
@@ -184,7 +186,7 @@ def _repair_sessions(organization: Organization, user_id: int, sessions: list[Se
 def _audited(drifts: list[Drift], by: User | None) -> Iterator[None]:
     """Write down what is repaired, a record for each day, once it is."""
     yield
-    by_day = defaultdict(dict)
+    by_day: dict[date, dict[str, tuple[Any, Any]]] = defaultdict(dict)
     for drift in drifts:
         was, should = (drift.was, drift.should) if drift.was is not None else (f"{drift.rows} wrong", None)
         by_day[drift.day][f"{drift.sums}: {drift.measure}"] = (was, should)

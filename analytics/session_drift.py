@@ -60,7 +60,7 @@ def people_of(organization_id: int) -> list[int]:
 def compare_sessions(organization_id: int, user_id: int, first: date, last: date) -> list[Session]:
     """The sessions of one person (0: of nobody) that touch the range and are wrong. Those of which events are gone
     cannot be told."""
-    parameters = {"organization": organization_id, "user": user_id, "first": first, "last": last}
+    parameters: dict[str, Any] = {"organization": organization_id, "user": user_id, "first": first, "last": last}
     with connection.cursor() as cursor:
         cursor.execute(_COMPARED[OF_SOMEBODY if user_id else OF_NOBODY], parameters)
         names = [column.name for column in cursor.description or ()]

@@ -50,7 +50,7 @@ INSERT INTO analytics_session AS old ({", ".join((*KEY, *MEASURES))})
 {sums(events)}
 ORDER BY 1, 2, 3
 ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(f"{name} = {_merged(name)}" for name in MEASURES)}
-"""  # noqa: S608 - made of this module's own words
+"""
 
 
 def sums(events: str) -> str:

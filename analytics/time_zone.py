@@ -8,6 +8,7 @@ and the sums are those of the events; so totals over all time never change.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
@@ -53,7 +54,9 @@ def _offset(zone: ZoneInfo, moment: datetime) -> timedelta:
 
 _LOCAL = "(event.timestamp AT TIME ZONE 'UTC' + span.ahead)"
 _DAY, _HOUR = f"{_LOCAL}::date", f"extract(hour FROM {_LOCAL})::smallint"
-_SPANS = "unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[], %(offsets)s::interval[]) AS span (begin, until, ahead)"
+_SPANS = (
+    "unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[], %(offsets)s::interval[]) AS span (begin, until, ahead)"
+)
 
 # An event whose day would be one that is no longer in detail stays where it is: sums of those days are never touched.
 _MISPLACED = f"""
@@ -144,7 +147,7 @@ def _moved(organization_id: int, time_zone: str, day: date) -> Iterator[date]:
             yield from (new for (new,) in cursor.fetchall())
 
 
-def _parameters(organization_id: int, time_zone: str, day: date) -> dict[str, object] | None:
+def _parameters(organization_id: int, time_zone: str, day: date) -> dict[str, Any] | None:
     """None for a day without events."""
     with connection.cursor() as cursor:
         cursor.execute(_REACH, [organization_id, day])
@@ -162,7 +165,7 @@ def _parameters(organization_id: int, time_zone: str, day: date) -> dict[str, ob
 
 
 def _date_sessions(organization_id: int, first: date, last: date) -> None:
-    parameters = {"organization": organization_id, "first": first, "last": last}
+    parameters: dict[str, Any] = {"organization": organization_id, "first": first, "last": last}
     with connection.cursor() as cursor:
         cursor.execute(_HOLD_SESSIONS, parameters)
         cursor.execute(_DATE_SESSIONS, parameters)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from analytics.late_pricing import Offer, Priced, UnusablePriceError, preview, price_events
 from analytics.management.options import organizations_named
-from pricing.fields import plain
+from pricing.fields import dollars
 from pricing.models import DEFAULT_PROVIDER, Price
 
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         organizations = organizations_named(organization) or list(Organization.objects.order_by("pk"))
         offers = list(_offers(organizations, **options))
         found = self._told(offers, preview, "would be priced")
-        if dry_run or not any(one.events for one in found):
+        if dry_run or not any(one.changed for one in found):
             return
         if not yes and not self._is_confirmed():
             self.stdout.write("Nothing was changed.")
@@ -62,10 +62,10 @@ class Command(BaseCommand):
                 result = work(offer, organization)
             except UnusablePriceError as error:
                 raise CommandError(str(error)) from None
-            if result.events or result.still_unpriced:
+            if result.changed or result.left:
                 self.stdout.write(_line(offer.price, result, verb))
             results.append(result)
-        if not any(result.events for result in results):
+        if not any(result.changed for result in results):
             self.stdout.write("Nothing to price.")
         return results
 
@@ -105,8 +105,10 @@ def _offers(
 
 def _line(price: Price, result: Priced, verb: str) -> str:
     line = f"{result.organization.slug}: {result.events:,} requests {verb} at version {price.pk} ({price.summary})"
-    line += f", ${plain(result.cost_usd)}"
-    return f"{line}; {result.still_unpriced:,} stay unpriced" if result.still_unpriced else line
+    line += f", {dollars(result.cost_usd)}"
+    if result.in_part:
+        line += f"; {result.in_part:,} compound ones in part"
+    return f"{line}; {result.left:,} stay unpriced" if result.left else line
 
 
 def _moment(text: str) -> datetime:
