@@ -68,7 +68,8 @@ def compared(table: SumTable, target: str, present: str, where: str = "true") ->
 
 
 def add_differences(table: SumTable, target: str, present: str, where: str = "true") -> str:
-    """SQL that adds to the table what ``present`` lacks of ``target``. Changes as many rows as differ, and holds them."""
+    """SQL that adds to the table what ``present`` lacks of ``target``. Changes as many rows as differ, and
+    holds them."""
     values = [
         *(f"coalesce(target.{name}, 0) - coalesce(present.{name}, 0)" for name in table.added),
         *(f"coalesce(target.{name}, present.{name})" for name in table.others),
