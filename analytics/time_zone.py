@@ -88,10 +88,7 @@ _HOLD_SESSIONS = f"""
     ORDER BY session.organization_id, session.user_id, session.session_id
     FOR UPDATE OF session
 """  # noqa: S608 - made of our own words
-_FIRST_DAY = f"""
-    CASE WHEN session.first_day < %(first)s OR session.first_day < {IN_DETAIL} THEN session.first_day
-    ELSE moved.first_day END
-"""
+_FIRST_DAY = "CASE WHEN session.first_day < %(first)s THEN session.first_day ELSE moved.first_day END"
 _LAST_DAY = "CASE WHEN session.last_day > %(last)s THEN session.last_day ELSE moved.last_day END"
 _DATE_SESSIONS = f"""
     UPDATE analytics_session AS session SET first_day = {_FIRST_DAY}, last_day = {_LAST_DAY}

@@ -42,7 +42,7 @@ from pricing.models import Price
 from tests.analytics.calls import call, failed
 from tests.analytics.ledger_oracle import OracleLedger, Version, dollars, sums
 
-EXAMPLES, STEPS = 15, 12
+EXAMPLES, STEPS = 30, 15
 START = datetime(2026, 10, 30, tzinfo=UTC)
 HOURS = 5 * 24
 """Calls of so many hours, in which Los Angeles and St. John's put their clocks back."""

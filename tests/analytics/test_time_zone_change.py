@@ -133,6 +133,9 @@ def test_what_was_broken_off_goes_on(acme: Organization, monkeypatch: pytest.Mon
         with pytest.raises(StopIteration):
             move(acme, "Pacific/Chatham")
     assert Report(EVERYTHING, Selection(date(2026, 11, 1), date(2026, 11, 8))).totals() == total
+    left = reconcile().drifts
+    assert left
+    assert all("events day and hour" in drift for drift in left), "sums and sessions are right in between as well"
     assert change_days(acme.pk) > 0
     assert_placed(acme)
 
