@@ -267,3 +267,29 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return self.session_id
+
+
+class Reconciliation(models.Model):
+    """One comparison of sums with events, and what came of it. Written by ``analytics.reconciliation``."""
+
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(db_default=Now())
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, null=True, db_index=False, related_name="+", help_text="Empty: all of them."
+    )
+    first_day = models.DateField(null=True, help_text="Empty: from the first day that is there in detail.")
+    last_day = models.DateField(null=True, help_text="Empty: to the last.")
+    compared = models.IntegerField(help_text="Days of organizations, sessions aside.")
+    drifted = models.IntegerField(help_text="Days of organizations on which a sum or a session was wrong.")
+    repaired = models.IntegerField(help_text="Those of them that were made right.")
+    drifts = models.JSONField(default=list, help_text="What was wrong, the first of it, each as a line of text.")
+
+    class Meta:
+        get_latest_by = ("finished_at", "pk")
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M} UTC: {self.drifted} of {self.compared} days drifted"
+
+    @property
+    def unrepaired(self) -> int:
+        return self.drifted - self.repaired

@@ -40,15 +40,22 @@ def add_to_rollups(events: str) -> str:
     """
     return f"""
 INSERT INTO analytics_rollup AS old ({", ".join((*KEY, *MEASURES))})
+{sums(events)}
+ORDER BY {", ".join(str(KEY.index(name) + 1) for name in ORDER)}
+ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(_merge(name) for name in MEASURES)}
+"""
+
+
+def sums(events: str) -> str:
+    """SQL of the rollup rows that ``events`` (a FROM item with the event table's columns) add up to: key, measures."""
+    return f"""
 SELECT organization_id, {_cube_number()} AS cube, day, provider, status,
-       {", ".join(_dimension(name) for name in DIMENSIONS)},
-       {", ".join(MEASURES.values())}
+       {", ".join(f"{_dimension(name)} AS {name}" for name in DIMENSIONS)},
+       {", ".join(f"{sql} AS {name}" for name, sql in MEASURES.items())}
 FROM (SELECT *, coalesce(project_id, 0) AS project, coalesce(user_id, 0) AS person, {BUCKET_SQL} AS latency_bucket
       FROM {events}) AS event
 GROUP BY {", ".join(BASE_DIMENSIONS)},
          GROUPING SETS ({", ".join(f"({', '.join(_columns(cube.dimensions))})" for cube in CUBES)})
-ORDER BY {", ".join(str(KEY.index(name) + 1) for name in ORDER)}
-ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(_merge(name) for name in MEASURES)}
 """  # noqa: S608 - made of this module's own words
 
 

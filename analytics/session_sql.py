@@ -47,12 +47,20 @@ def add_to_sessions(events: str) -> str:
     key, so that concurrent writers cannot deadlock. Calls that name no session are in none."""
     return f"""
 INSERT INTO analytics_session AS old ({", ".join((*KEY, *MEASURES))})
-SELECT organization_id, coalesce(user_id, 0), session_id, {", ".join(MEASURES.values())}
+{sums(events)}
+ORDER BY 1, 2, 3
+ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(f"{name} = {_merged(name)}" for name in MEASURES)}
+"""
+
+
+def sums(events: str) -> str:
+    """SQL of the sessions that ``events`` (a FROM item with the event table's columns) add up to: key, measures."""
+    return f"""
+SELECT organization_id, coalesce(user_id, 0) AS user_id, session_id,
+       {", ".join(f"{sql} AS {name}" for name, sql in MEASURES.items())}
 FROM {events}
 WHERE session_id <> ''
 GROUP BY 1, 2, 3
-ORDER BY 1, 2, 3
-ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(f"{name} = {_merged(name)}" for name in MEASURES)}
 """  # noqa: S608 - made of this module's own words
 
 
