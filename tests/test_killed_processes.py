@@ -52,7 +52,7 @@ def kill(simulator: SimulatorHandle, directory: Path, acknowledged: Path) -> Non
 def test_whenever_a_process_is_killed_its_calls_are_recorded_once(
     acme: Organization, simulator: SimulatorHandle, tmp_path: Path, settings: Any
 ) -> None:
-    print(f"KILL_SEED={SEED} KILL_TRIALS={TRIALS}")
+    print(f"KILL_SEED={SEED} KILL_TRIALS={TRIALS}")  # noqa: T201 - pytest shows it where the test fails
     settings.JOURNAL_DIR = directory = tmp_path / "journal"
     kill(simulator, directory, tmp_path / "acknowledged")
     lines = (tmp_path / "acknowledged").read_text().splitlines()
@@ -76,7 +76,7 @@ def test_whenever_a_process_is_killed_its_calls_are_recorded_once(
         assert event.tokens_estimated == (event.status == "error")
         assert event.input_tokens > 0
     interrupted = sum(event.status == "error" for event in events.values())
-    print(f"{len(events)} calls, {len(acknowledged)} acknowledged, {interrupted} interrupted")
+    print(f"{len(events)} calls, {len(acknowledged)} acknowledged, {interrupted} interrupted")  # noqa: T201
     assert_sums(len(events), interrupted)
 
 
