@@ -258,8 +258,8 @@ class Writer:
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        """Does not wait itself: what it has interrupted may hold the journal's lock, or a log's, which the writer needs.
-        For the same reason it starts no ``threading.Thread``. Asked a second time, the process ends at once."""
+        """Does not wait itself: what it has interrupted may hold the journal's lock, or a log's, which the writer
+        needs. For the same reason it starts no ``threading.Thread``. Asked again, the process ends at once."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             start_new_thread(self._end_by_sigterm, ())
