@@ -10,10 +10,10 @@ LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint pytest bench screenshots format lock clean
+.PHONY: help demo test lint pytest kill-trials bench screenshots format lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: export COMPRESS_STATIC := 0
 demo: $(VENV)/runtime.installed ## everything from nothing: database, 90 days of history, server, live calls (PORT=8000)
@@ -34,6 +34,9 @@ lint: $(VENV)/dev.installed ## the checks alone: ruff, mypy --strict, Django's d
 pytest: $(VENV)/dev.installed ## the tests alone, or some of them (ARGS="tests/test_env.py -k bad")
 	$(TEST_ENVIRONMENT) $(RUN) manage.py collectstatic --no-input --verbosity 0
 	$(TEST_ENVIRONMENT) $(RUN) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+kill-trials: $(VENV)/dev.installed ## 200 processes killed at random moments, instead of the suite's 50 (KILL_SEED=1 repeats)
+	KILL_TRIALS=200 $(MAKE) pytest ARGS="tests/test_killed_processes.py --numprocesses 0 -s"
 
 bench: $(VENV)/dev.installed ## the figures of docs/benchmarks.md
 	VAR_DIR="$(CURDIR)/var/bench" $(RUN) -m benchmarks $(ARGS)

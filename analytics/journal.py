@@ -59,7 +59,7 @@ class Journal:
         inherited = self._file
         self._begin()
         if inherited is not None:
-            inherited.let_go()
+            inherited.close_copy()
 
     def started(self, call: Call) -> None:
         """A call begins: if the process dies before its end, this line tells of it."""
@@ -103,15 +103,15 @@ class Journal:
             if old is not None:
                 old.remove()
 
-    def hand_over(self) -> set[Key]:
+    def hand_over(self) -> set[Key] | None:
         """Leave all calls that wait to whoever replays: in a file of their own, no longer held. Returns their keys;
-        none if the disk or the limit does not allow it."""
+        None if the disk or the limit does not allow it."""
         if self.is_broken or self._bytes_of_all() > self._limit:
-            return set()
+            return None
         with self._lock:
             old = self._turn(list(self._open.values()))
             if old is None:
-                return set()
+                return None
             waiting, self._unsettled = set(self._unsettled), {}
         with suppress(OSError):
             old.sync()
@@ -141,6 +141,7 @@ class Journal:
             new = _File(self.directory)
             try:
                 new.write(b"".join(carried))
+                old.write(_settled_line(self._open))  # or a replay would take what is open for interrupted
             except OSError:
                 new.remove()
                 raise
@@ -148,8 +149,6 @@ class Journal:
             self._fail(error)
             return None
         self._file = new
-        with suppress(OSError):  # a call that stands in both files is recorded once
-            old.write(_settled_line(self._open))
         return old
 
     def _write(self, line: bytes) -> bool:
@@ -160,6 +159,8 @@ class Journal:
         try:
             if self._file is None:
                 self._file = _File(self.directory)
+            if self._file.size > self._limit:
+                raise OSError(f"the file has more than {self._limit} bytes, the limit")
             self._file.write(line)
         except OSError as error:
             self._fail(error)
@@ -213,7 +214,13 @@ class _File:
         os.fsync(self._fd)
 
     def let_go(self) -> None:
-        """Give up the lock, which a forked child that closes its copy does not."""
+        """Give up the lock, even if a forked child has a copy of the file open."""
+        with suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self.close_copy()
+
+    def close_copy(self) -> None:
+        """In a forked child: the parent keeps the lock."""
         with suppress(OSError):
             os.close(self._fd)
 

@@ -5,6 +5,7 @@ import fcntl
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,14 +40,16 @@ class Replayed:
     waiting: int = 0
 
 
-def replay_journals(directory: Path | None = None) -> Replayed:
-    """Replay every file that no living process holds, and remove it. Files stay where the database is away. Safe to be
-    done by several processes at the same time, and again: a call is recorded once."""
+def replay_journals(directory: Path | None = None, *, files: int = sys.maxsize) -> Replayed:
+    """Replay files that no living process holds, at most so many, and remove them. Files stay while the database is
+    away. Safe to be done by several processes at the same time, and again: a call is recorded once."""
     found = Replayed()
     for path in sorted((directory or settings.JOURNAL_DIR).glob(f"*{SUFFIX}")):
         with _taken(path) as file:
-            if file is not None:
-                _replay(path, file, found)
+            if file is not None and not _replay_safely(path, file, found):
+                break
+        if found.files == files:
+            break
     if found.ended or found.interrupted:
         logger.warning(
             "Replayed %s calls that had ended, and %s that were interrupted.", found.ended, found.interrupted
@@ -93,24 +96,35 @@ def _taken(path: Path) -> Iterator[BinaryIO | None]:
         yield file if is_still_there else None
 
 
-def _replay(path: Path, file: BinaryIO, found: Replayed) -> None:
+def _replay_safely(path: Path, file: BinaryIO, found: Replayed) -> bool:
+    """False if the database is away. A file that the disk does not give or let go holds up no other."""
+    try:
+        return _replay(path, file, found)
+    except OSError as error:
+        logger.error("%s cannot be replayed: %s", path, error)
+        found.waiting += 1
+        return True
+
+
+def _replay(path: Path, file: BinaryIO, found: Replayed) -> bool:
     pending = _Pending()
     for line in file:
         if not pending.read(line):
             found.torn += 1
-    for text in pending.unreadable:
-        append_refused(path.parent, json.dumps({"reason": "cannot be read", "line": text}))
     last_seen = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     interrupted = [_interrupted(call, last_seen) for call in pending.open.values()]
     calls = iter([*pending.ended.values(), *interrupted])
     while batch := list(islice(calls, BATCH_SIZE)):
         if settle(batch) < len(batch):
             found.waiting += 1
-            return
+            return False
+    for text in pending.unreadable:
+        append_refused(path.parent, json.dumps({"reason": "cannot be read", "line": text}))
     path.unlink(missing_ok=True)
     found.files += 1
     found.ended += len(pending.ended)
     found.interrupted += len(interrupted)
+    return True
 
 
 class _Pending:

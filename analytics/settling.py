@@ -52,7 +52,7 @@ def set_aside(call: Call, why: str) -> None:
     global lost_calls
     lost_calls += 1
     logger.error("A call %s: %s", why, _Described(call), exc_info=sys.exc_info()[0] is not None)
-    line = json.dumps({"reason": f"{why}: {sys.exc_info()[1] or ''}", "call": json.loads(call_to_json(call))})
+    line = json.dumps({"reason": f"{why}: {sys.exc_info()[1] or ''}", "call": json.loads(_described(call))})
     try:
         append_refused(settings.JOURNAL_DIR, line)
     except OSError as error:
@@ -60,10 +60,13 @@ def set_aside(call: Call, why: str) -> None:
 
 
 def append_refused(directory: Path, line: str) -> None:
-    """One line more in the file of what was set aside, on the disk when this returns. OSError if it cannot be."""
+    """One line more in the file of what was set aside, on the disk when this returns. OSError if it cannot be, for want
+    of room or beyond JOURNAL_LIMIT_MB."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(directory / REFUSED, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
+        if os.fstat(fd).st_size > settings.JOURNAL_LIMIT_MB * 1_000_000:
+            raise OSError(f"{REFUSED} has reached its limit")
         os.write(fd, f"{line}\n".encode())
         os.fsync(fd)
     finally:
@@ -77,4 +80,12 @@ class _Described:
         self.call = call
 
     def __str__(self) -> str:
-        return call_to_json(self.call)
+        return _described(self.call)
+
+
+def _described(call: Call) -> str:
+    """The call as JSON; of one that cannot be written so, what it is known by."""
+    try:
+        return call_to_json(call)
+    except Exception as error:
+        return json.dumps({"request_id": str(call.request_id), "unreadable": repr(error)})

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from _thread import start_new_thread
 from collections import deque
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -27,6 +28,7 @@ LINGER_SECONDS = 0.02
 """After the first call of a group, so that what ends at about the same time is written together."""
 RETRY_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
+POLL_SECONDS = 0.05
 
 
 class LedgerRecorder:
@@ -80,11 +82,13 @@ class Writer:
         self._waiting: deque[Call | threading.Event] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._starting = threading.RLock()
+        self._starting = threading.Lock()
         self._handles_sigterm = False
         self._is_closed = False
         self._is_full = False
         """Calls that found no room in memory are in the journal's file alone, which must be handed over."""
+        self._is_handed_over = False
+        """Calls of this process are in files that wait to be replayed."""
         self._is_late = False
         """The database is away or slow: no caller waits until it takes calls again."""
         self._has_backlog = True
@@ -126,11 +130,17 @@ class Writer:
             self._is_late = True
 
     def flush(self, timeout: float | None) -> bool:
-        if not self._waiting:
-            return not self._is_full
-        reached = threading.Event()
-        self._add(reached)
-        return reached.wait(timeout)
+        until = None if timeout is None else time.monotonic() + timeout
+        if self._waiting:
+            reached = threading.Event()
+            self._add(reached)
+            if not reached.wait(timeout):
+                return False
+        while self._is_full or self._is_handed_over:
+            if until is not None and time.monotonic() > until:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
 
     def close(self) -> None:
         """At exit: what the database does not take in time stays in the journal for the next replay."""
@@ -145,25 +155,29 @@ class Writer:
     def _ensure_thread(self) -> None:
         if self._is_closed or (self._thread is not None and self._thread.is_alive()):
             return
-        with self._starting:
-            if self._thread is not None and self._thread.is_alive():
-                return
-            thread = threading.Thread(target=self._run, name="usage-writer", daemon=True)
-            try:
+        if not self._starting.acquire(blocking=False):
+            return  # somebody starts it now, perhaps the code that a signal's handler has interrupted to come here
+        try:
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="usage-writer", daemon=True)
                 thread.start()
-            except RuntimeError:  # the interpreter is ending: the journal has the calls
-                logger.info("No thread can be started any more: calls wait in the journal.")
-            else:
                 self._thread = thread
+        except RuntimeError:  # the interpreter is ending: the journal has the calls
+            logger.info("No thread can be started any more: calls wait in the journal.")
+        finally:
+            self._starting.release()
 
     # In the thread
 
     def _run(self) -> None:
         while True:
             try:
-                self._wait_for_work()
+                if not self._waiting:  # something does after a failure
+                    self._wait_for_work()
                 while self._waiting:
                     self._write()
+                if self._is_full:  # since the last call that waited, or the disk did not allow it then
+                    self._hand_over()
                 if self._has_backlog:
                     self._replay()
             except Exception:
@@ -172,7 +186,7 @@ class Writer:
 
     def _wait_for_work(self) -> None:
         with suppress(Empty):
-            self._wake.get(timeout=RETRY_SECONDS if self._has_backlog else None)
+            self._wake.get(timeout=RETRY_SECONDS if self._has_backlog or self._is_full else None)
             if not settings.RECORDING_SYNCHRONOUS and self._waiting and isinstance(self._waiting[-1], Call):
                 time.sleep(LINGER_SECONDS)
             while True:
@@ -210,17 +224,30 @@ class Writer:
 
     def _hand_over(self) -> None:
         """Memory is full: leave what waits to the journal alone, to be replayed when the database is back."""
+        was_full, self._is_full = self._is_full, False  # before: what finds no room from here on is in the next file
         handed = self._journal.hand_over()
-        if not handed:
+        if handed is None:
+            if was_full:
+                self._is_full = True
             return
-        self._is_full, self._has_backlog = False, True
+        self._has_backlog = self._is_handed_over = True
+        kept: list[Call] = []
         for _ in range(len(self._waiting)):
             item = self._waiting.popleft()
-            if isinstance(item, Call) and key_of(item) not in handed:
-                self._waiting.append(item)
+            if isinstance(item, threading.Event):
+                item.set()  # who waits goes on to wait for the files
+            elif key_of(item) not in handed:
+                kept.append(item)
+        self._waiting.extendleft(reversed(kept))
 
     def _replay(self) -> None:
-        self._has_backlog = replay_journals().waiting > 0
+        """File by file, as long as no call of this process waits."""
+        while not self._waiting:
+            found = replay_journals(files=1)
+            if not found.files:
+                self._has_backlog = found.waiting > 0
+                self._is_handed_over = self._is_handed_over and self._has_backlog
+                return
 
     # When the process is asked to end
 
@@ -231,6 +258,16 @@ class Writer:
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        self.flush(DRAIN_SECONDS)
+        """Does not wait itself: what it has interrupted may hold the journal's lock, or a log's, which the writer
+        needs. For the same reason it starts no ``threading.Thread``. Asked again, the process ends at once."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            start_new_thread(self._end_by_sigterm, ())
+        except RuntimeError:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _end_by_sigterm(self) -> None:
+        try:
+            self.flush(DRAIN_SECONDS)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -39,7 +39,11 @@ def is_blocking(recorder: Recorder, step: str) -> bool:
 
     A recorder that only appends to memory says so with ``start_is_blocking = False`` or ``finish_is_blocking = False``.
     """
-    return bool(getattr(recorder, f"{step}_is_blocking", True))
+    try:
+        return bool(getattr(recorder, f"{step}_is_blocking", True))
+    except Exception:
+        note_failure(f"asking the recorder whether its {step} blocks")
+        return True
 
 
 def start(recorder: Recorder, call: Call) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import math
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics import settling
+from analytics import replay, settling
 from analytics.call_json import call_from_json, call_to_json
 from analytics.journal import Journal
 from analytics.models import Rollup, UsageEvent
@@ -254,8 +255,70 @@ time.sleep(60)
 
     def test_nothing_more_is_left_to_files_beyond_the_limit(self, tmp_path: Path) -> None:
         journal = Journal(tmp_path, 10)
+        assert journal.ended(call())
+        assert journal.hand_over() is None
+        assert not journal.ended(call())  # its own file does not grow for ever either
+        assert journal.is_broken
+
+    def test_what_is_open_is_not_left_to_others_if_that_cannot_be_said(
+        self, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The disk has room for the new file, and none for the mark in the old one."""
+        still_open = call(request_id="open")
+        journal.started(still_open)
+        journal.ended(call(request_id="waits"))
+        size = only_file(tmp_path).stat().st_size
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, limit[1]))
+        try:
+            assert journal.hand_over() is None
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        assert replayed(tmp_path) == (0, 0, 0)
+        monkeypatch.setattr(journal, "_retry_at", 0.0)
+        journal.ended(still_open)
+        journal.close()
+        assert replayed(tmp_path) == (2, 0, 1)
+        assert UsageEvent.objects.filter(status="success").count() == 2
+
+    def test_a_file_that_is_let_go_can_be_replayed_though_a_child_has_it_open(
+        self, journal: Journal, tmp_path: Path
+    ) -> None:
         journal.ended(call())
-        assert journal.hand_over() == set()
+        assert journal._file is not None
+        copy = os.dup(journal._file._fd)  # as a child has that was forked at this moment
+        try:
+            journal.hand_over()
+            assert replayed(tmp_path) == (1, 0, 0)
+        finally:
+            os.close(copy)
+
+    def test_a_line_that_cannot_be_read_is_set_aside_once_however_often_it_is_tried(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "1.journal").write_text('E{"operation":"of the future"}\nE' + call_to_json(call()) + "\n")
+        with monkeypatch.context() as patch:
+            patch.setattr(replay, "settle", lambda calls: 0)
+            for _ in range(3):
+                assert replay_journals(tmp_path).waiting == 1
+        assert replayed(tmp_path) == (1, 0, 1)
+        assert len((tmp_path / settling.REFUSED).read_text().splitlines()) == 1
+
+    def test_a_file_that_the_disk_does_not_give_holds_up_no_other(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("1", "2"):
+            (tmp_path / f"{name}.journal").write_text(f"E{call_to_json(call(request_id=name))}\n")
+        real = replay._replay
+
+        def fail(path: Path, *rest: Any) -> bool:
+            if path.stem == "1":
+                raise OSError("Input/output error")
+            return real(path, *rest)
+
+        monkeypatch.setattr(replay, "_replay", fail)
+        found = replay_journals(tmp_path)
+        assert (found.files, found.waiting, ids()) == (1, 1, ["2"])
 
     def test_audio_that_was_cut_off_has_no_cost_rather_than_none(self, journal: Journal, tmp_path: Path) -> None:
         journal.started(call(model="whisper-large-v3", operation="transcription", sent=Usage(estimated=True)))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from psycopg.errors import ReadOnlySqlTransaction
 
 from accounts.models import Organization
 from analytics import journal, ledger_pool, recording, settling, writer
+from analytics.call_json import call_to_json
 from analytics.models import UsageEvent
 from analytics.replay import replay_journals, replay_refused
 from analytics.writer import LedgerRecorder
+from groq_client.call import Call
 from tests.analytics.calls import call, usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -198,6 +200,128 @@ def test_what_memory_has_no_room_for_waits_in_files(
         time.sleep(0.02)
     assert ids() == names
     assert settling.lost_calls == 0 or not (directory / settling.REFUSED).exists()
+
+
+def test_who_waits_for_the_ledger_waits_for_what_was_left_to_files_too(
+    make_recorder: Callable[..., LedgerRecorder], outage: Outage
+) -> None:
+    """However long: without a limit of time it used to wait for ever."""
+    recorder = make_recorder(memory=4)
+    make(recorder)
+    done: list[bool] = []
+    waiting = threading.Thread(target=lambda: done.append(recorder.flush(None)))
+    waiting.start()
+    for _ in range(10):
+        make(recorder)
+    time.sleep(0.1)
+    assert waiting.is_alive()
+    assert recorder._writer._is_handed_over
+    outage.on = False
+    waiting.join(5)
+    assert done == [True]
+    assert UsageEvent.objects.count() == 11
+
+
+def test_what_finds_no_room_while_files_are_changed_is_not_forgotten(
+    make_recorder: Callable[..., LedgerRecorder], outage: Outage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = make_recorder(memory=2)
+    of_writer = recorder._writer._journal
+    real, late = of_writer.hand_over, [call(request_id="late")]
+
+    def hand_over() -> Any:
+        handed = real()
+        if handed and late:
+            recorder.finish(late.pop())  # of another thread, just now
+        return handed
+
+    monkeypatch.setattr(of_writer, "hand_over", hand_over)
+    for name in ("a", "b", "c"):
+        make(recorder, request_id=name)
+    time.sleep(0.1)
+    assert not late
+    outage.on = False
+    assert recorder.flush(5)
+    assert ids() == ["a", "b", "c", "late"]
+
+
+def test_live_calls_do_not_wait_until_all_files_are_replayed(
+    recorder: LedgerRecorder, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.mkdir()
+    for n in range(3):
+        (directory / f"{n}.journal").write_text(f"E{call_to_json(call(request_id=str(n)))}\n")
+    order: list[str] = []
+    real = settling.record
+
+    def record(calls: Sequence[Call]) -> recording.Recorded:
+        order.extend(one.request_id for one in calls)
+        if order == ["0"]:
+            make(recorder, request_id="live")
+        return real(calls)
+
+    monkeypatch.setattr(settling, "record", record)
+    monkeypatch.setattr("analytics.replay.settle", settling.settle)
+    recorder._writer._ensure_thread()
+    recorder._writer._wake.put(None)
+    deadline = time.monotonic() + 5
+    while len(ids()) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert order == ["0", "live", "1", "2"]
+
+
+def test_after_a_failure_the_writer_goes_on_without_being_called(
+    recorder: LedgerRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([RuntimeError("once")])
+    real = writer.settle
+
+    def settle(calls: Sequence[Call]) -> int:
+        for failure in failures:
+            raise failure
+        return real(calls)
+
+    recorder._writer._has_backlog = False
+    monkeypatch.setattr(writer, "settle", settle)
+    make(recorder, request_id="a")
+    deadline = time.monotonic() + 5
+    while not ids() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ids() == ["a"]
+
+
+def test_a_call_that_nobody_can_write_down_holds_up_no_other(recorder: LedgerRecorder) -> None:
+    endless: dict[str, Any] = {}
+    endless["endless"] = endless
+    before = settling.lost_calls
+    with pytest.raises(ValueError, match="Circular"):  # which the client catches
+        recorder.finish(call(metadata=endless))
+    make(recorder, request_id="next")
+    assert recorder.flush(5)
+    assert (ids(), settling.lost_calls) == (["next"], before + 1)
+
+
+def test_a_signals_handler_may_call_while_the_thread_is_started(
+    recorder: LedgerRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is still one thread: two would take calls from each other."""
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        monkeypatch.setattr(threading.Thread, "start", real)
+        make(recorder, request_id="from the handler")
+        real(thread)
+
+    before = writers()
+    monkeypatch.setattr(threading.Thread, "start", start)
+    make(recorder, request_id="interrupted")
+    assert writers() == before + 1
+    assert recorder.flush(5)
+    assert ids() == ["from the handler", "interrupted"]
+
+
+def writers() -> int:
+    return sum(thread.name == "usage-writer" for thread in threading.enumerate())
 
 
 def test_beyond_the_limit_of_the_journal_a_call_is_set_aside_and_counted(
@@ -406,6 +530,24 @@ time.sleep(30)
 """
     assert run(program, JOURNAL_DIR=str(directory)).returncode == -signal.SIGTERM
     assert UsageEvent.objects.get().status == "success"
+
+
+def test_it_does_so_even_in_the_middle_of_writing_a_line(directory: Path) -> None:
+    program = """
+from analytics.writer import DRAIN_SECONDS
+import groq_client
+journal = groq_client.recorder.default_recorder()._writer._journal
+client.chat.completions.create(model="openai/gpt-oss-20b", messages=messages)
+start = time.monotonic()
+with journal._lock:
+    os.kill(os.getpid(), 15)
+    time.sleep(0.1)
+time.sleep(0.5 * DRAIN_SECONDS)
+"""
+    assert run(program, JOURNAL_DIR=str(directory)).returncode == -signal.SIGTERM
+    event = UsageEvent.objects.get()
+    (text,) = files(directory)
+    assert text.endswith(f'C[["","{event.request_id}"]]\n')  # the writer was not held up
 
 
 def test_who_handles_the_signal_already_goes_on_doing_so(directory: Path) -> None:
