@@ -14,6 +14,7 @@ from django.db import DatabaseError, connection
 
 from analytics import settling
 from analytics.journal import SUFFIX
+from analytics.models import Reconciliation
 
 BACKLOG_SECONDS = 180
 """The worker replays every minute: a journal that lies for so long with no process is not being replayed."""
@@ -51,7 +52,7 @@ def health() -> list[Finding]:
 
 def examine() -> list[Finding]:
     """All findings as of now."""
-    return [_database(), _journal_directory(), *_journals(), *_set_aside()]
+    return [_database(), _journal_directory(), *_journals(), *_set_aside(), *_drift()]
 
 
 def worst(findings: list[Finding]) -> Level:
@@ -118,3 +119,14 @@ def _set_aside() -> Iterator[Finding]:
         yield Finding("set aside", Level.RED, f"{settling.lost_calls} calls could not even be kept in a file.", hint)
     else:
         yield Finding("set aside", Level.OK, "Every call could be recorded.")
+
+
+def _drift() -> Iterator[Finding]:
+    """What the newest comparison of sums with events found. Nothing where none was made yet, or nobody can be asked."""
+    with suppress(DatabaseError):
+        newest = Reconciliation.objects.order_by("finished_at", "pk").last()
+        if newest is not None and newest.unrepaired:
+            hint = "Run manage.py reconcile --repair; manage.py reconcile shows each difference."
+            yield Finding("sums", Level.RED, f"They differ from the events: {newest}.", hint)
+        elif newest is not None:
+            yield Finding("sums", Level.OK, f"They are those of the events: {newest}.")

@@ -8,12 +8,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from analytics import health, settling
 from analytics.health import Level, examine
 from analytics.journal import Journal
-from analytics.models import UsageEvent
+from analytics.models import Reconciliation, UsageEvent
 from tests.analytics.calls import call, usage
 from tests.cast import signed_in
 
@@ -106,6 +107,13 @@ def test_the_command_replays(directory: Path, capsys: pytest.CaptureFixture[str]
 def test_a_loss_that_no_file_could_take_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "lost_calls", 1)
     assert level_of("set aside") == Level.RED
+
+
+@pytest.mark.parametrize(("repaired", "level"), [(0, Level.RED), (1, Level.OK)])
+def test_sums_that_drifted_are_red_until_they_are_repaired(repaired: int, level: Level) -> None:
+    now = timezone.now()
+    Reconciliation.objects.create(started_at=now, compared=5, drifted=1, repaired=repaired)
+    assert level_of("sums") == level
 
 
 def test_the_command_tells_what_to_do(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
