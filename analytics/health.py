@@ -17,7 +17,7 @@ from analytics.journal import SUFFIX
 from analytics.models import Reconciliation
 
 BACKLOG_SECONDS = 180
-"""The worker replays every minute: a journal that lies for so long with no process is not being replayed."""
+"""Journals are to be replayed every minute or two: one that lies for so long is not being replayed."""
 STALE_SECONDS = 3_600
 CACHE_SECONDS = 5
 
@@ -99,7 +99,7 @@ def _journals() -> Iterator[Finding]:
     if oldest > BACKLOG_SECONDS:
         level = Level.RED if oldest > STALE_SECONDS else Level.WARNING
         text = f"{len(left)} journals of ended processes wait to be replayed, the oldest for {oldest / 60:.0f} minutes."
-        yield Finding("backlog", level, text, "Run manage.py worker, or manage.py replay_journal.")
+        yield Finding("backlog", level, text, "Run manage.py replay_journal, and let cron do so every minute.")
     else:
         yield Finding("backlog", Level.OK, "No journal waits to be replayed.")
     limit = settings.JOURNAL_LIMIT_MB * 1_000_000

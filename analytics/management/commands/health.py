@@ -6,7 +6,7 @@ from analytics.health import Level, examine, worst
 
 
 class Command(BaseCommand):
-    help = "Say whether the database, the journal, the worker and the sums are as they should be."
+    help = "Say whether the database, the journal and the sums are as they should be."
     requires_system_checks = ()
 
     def handle(self, **_: object) -> None:

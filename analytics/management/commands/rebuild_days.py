@@ -13,7 +13,7 @@ from analytics.time_zone import change_days
 class Command(BaseCommand):
     help = (
         "Moves the events of an organization to the days and hours of its present time zone, and their sums with them. "
-        "The worker does this after a change of the zone. It can be broken off and started again; recording goes on."
+        "Run it after a change of the zone. It can be broken off and started again; recording goes on."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""``manage.py replay_journal``: brings into the ledger what ended processes left. The worker does it too."""
+"""``manage.py replay_journal``: brings into the ledger what ended processes left. For cron."""
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
