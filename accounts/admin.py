@@ -65,6 +65,7 @@ class OrganizationAdmin(Kept):
     thing = "organization"
     recorded = ("name", "slug", "time_zone", "show_user_cost")
     list_display = ("name", "slug", "time_zone", "show_user_cost")
+    exclude = ("retention_days",)  # nothing deletes yet
     search_fields = ("name", "slug")
     prepopulated_fields: ClassVar = {"slug": ("name",)}
 
