@@ -1,7 +1,8 @@
 """The ledger's tables: one row for every call, and the rollups that the dashboard reads.
 
-Both can be distributed by organization (Citus): every unique key contains it. Only ``analytics.recording`` writes here
-and only ``analytics.reports`` aggregates.
+Both can be distributed by organization (Citus): every unique key contains it. Only ``analytics.recording`` adds events,
+and only ``analytics.reports`` aggregates. What else changes them holds the organization (``analytics.rebuild.holding``)
+and lets the sums follow: ``time_zone`` moves events to other days, ``late_pricing`` prices what has no price.
 """
 
 from decimal import Decimal

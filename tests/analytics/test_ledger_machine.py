@@ -155,7 +155,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def let_go(self, days: int) -> None:
         """Retention moves on, never back."""
         before = START.date() + timedelta(days=days)
-        if before > self.oracle.detail_from:
+        if before > self.oracle.detail_from and any(entry.day < before for entry in self.oracle.in_detail()):
             delete_expired(self.organization.pk, before)
             self.oracle.expire(before)
 
