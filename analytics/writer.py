@@ -197,7 +197,8 @@ class Writer:
         first = [self._waiting[n] for n in range(min(len(self._waiting), BATCH_SIZE))]  # others append meanwhile
         batch = [item for item in first if isinstance(item, Call)]
         settled = settle(batch)
-        self._journal.settled(batch[:settled])
+        if settled:
+            self._journal.settled(batch[:settled])
         self._take_off(settled)
         if settled < len(batch):
             self._wait_for_the_database()

@@ -10,9 +10,11 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import groq
@@ -188,27 +190,63 @@ def all_figures(base_url: str, *, calls: int = 1000, rounds: int = 10) -> list[O
 
 
 def run() -> None:
-    """The figures of docs/benchmarks.md: with the ledger, in units of a bare insert of an event's row."""
+    """The figures of docs/benchmarks.md: with the ledger, in milliseconds and in units of a bare insert of a row."""
+    from django.conf import settings
+
     from analytics.writer import LedgerRecorder
     from benchmarks.recording import bare_insert_ms
     from benchmarks.setup import report
 
     bare = statistics.median(bare_insert_ms())
     report("A bare one-row INSERT … COMMIT, p50", f"{bare:.2f} ms")
+    ledger = LedgerRecorder()
     with simulator() as base_url:
-        for name, recorder, goal in (
-            ("nothing", NullRecorder(), ""),
-            ("the ledger", LedgerRecorder(), "p50 ≤ 2 × bare"),
+        for name, recorder, is_synchronous, goal in (
+            ("nothing", NullRecorder(), False, ""),
+            ("the journal, then the ledger", ledger, False, "p99 ≤ 0.3 ms more than to nothing"),
+            ("the ledger, and waiting for the row", ledger, True, ""),
         ):
+            settings.RECORDING_SYNCHRONOUS = is_synchronous
             added = sync_overhead(base_url, recorder=recorder)
-            value = f"{added.added_p50 / bare:.2f} × | {added.added_p99 / bare:.2f} ×"
-            report(f"Our client adds to a call of the SDK, recording to {name}: p50 | p99", value, goal)
+            value = f"{added.added_p50:.2f} ms | {added.added_p99:.2f} ms, p50 {added.added_p50 / bare:.1f} × bare"
+            report(f"Our client adds, recording to {name}: p50 | p99", value, goal)
+        settings.RECORDING_SYNCHRONOUS = False
         for stream in (sync_stream_rate(base_url), async_stream_rate(base_url)):
             report(
                 f"Chunks/s of a stream of {stream.chunks:,} ({stream.kind})",
                 f"{stream.ratio:.2f} × SDK",
                 "goal ≥ 0.95 ×",
             )
+    _report_journal()
+
+
+def _report_journal() -> None:
+    """A call's three parts in the journal, microseconds: its start and its end, which the caller waits for, and its
+    share of the mark of a group."""
+    from analytics.journal import Journal
+    from benchmarks.recording import calls
+    from benchmarks.setup import report
+
+    group = 20
+    with tempfile.TemporaryDirectory() as directory:
+        journal = Journal(Path(directory), 10**9)
+        inline: list[float] = []
+        marks: list[float] = []
+        several = calls(20_000)
+        for begin in range(0, len(several), group):
+            for call in several[begin : begin + group]:
+                started = time.perf_counter()
+                journal.started(call)
+                journal.ended(call)
+                inline.append((time.perf_counter() - started) * 1e6)
+            started = time.perf_counter()
+            journal.settled(several[begin : begin + group])
+            journal.rotate_if_large()
+            marks.append((time.perf_counter() - started) * 1e6 / group)
+        journal.close()
+    value = f"{statistics.median(inline):.0f} µs | {_percentile(tuple(inline), 99):.0f} µs"
+    report("The journal's start and end of a call: p50 | p99", value, "all three ≤ 60 µs")
+    report(f"Its share of a mark, in groups of {group}: p50", f"{statistics.median(marks):.1f} µs")
 
 
 def _in_turn(number: int, measure: Any, bare: groq.Groq, ours: groq.Groq) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -247,3 +248,22 @@ def test_a_path_may_be_long(directory: Path) -> None:
     assert is_answering(data_dir)
     assert_only_the_server_may_use(server.socket_dir, data_dir)
     assert server.release(SECONDS)
+
+
+def test_a_child_is_not_forked_while_a_thread_is_in_the_middle(tmp_path: Path) -> None:
+    """It would have the thread's lock for good, and never a connection."""
+    server, is_in = EmbeddedPostgres(tmp_path / "server"), threading.Event()
+
+    def start() -> None:
+        with server._lock:
+            is_in.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    is_in.wait()
+    child = os.fork()
+    if not child:
+        os._exit(0 if server._lock.acquire(timeout=1) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join()

@@ -58,7 +58,11 @@ class EmbeddedPostgres:
         self.settings = SETTINGS | dict(settings or {})
         self._users_fd: int | None = None
         self._holder_pid: int | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        # A fork waits until no thread is in here: the child would inherit this lock, and those on the files, for good.
+        os.register_at_fork(
+            before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._lock.release
+        )
 
     @property
     def socket_dir(self) -> Path:

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Organization, User
 from analytics import health, settling
 from analytics.health import Level, examine
 from analytics.journal import Journal
@@ -114,6 +114,17 @@ def test_sums_that_drifted_are_red_until_they_are_repaired(repaired: int, level:
     now = timezone.now()
     Reconciliation.objects.create(started_at=now, compared=5, drifted=1, repaired=repaired)
     assert level_of("sums") == level
+
+
+def test_a_part_that_is_right_does_not_hide_what_is_wrong_elsewhere(acme: Organization) -> None:
+    now = timezone.now()
+    Reconciliation.objects.create(started_at=now, compared=5, drifted=1, repaired=0)
+    Reconciliation.objects.create(started_at=now, organization=acme, compared=1, drifted=0, repaired=0)
+    assert level_of("sums") == Level.RED
+    Reconciliation.objects.create(started_at=now, compared=5, drifted=1, repaired=1)
+    assert level_of("sums") == Level.OK
+    Reconciliation.objects.create(started_at=now, organization=acme, compared=1, drifted=1, repaired=0)
+    assert level_of("sums") == Level.RED
 
 
 def test_the_command_tells_what_to_do(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

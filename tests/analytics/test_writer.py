@@ -160,6 +160,7 @@ def test_a_large_file_is_left_for_a_new_one(
     for _ in range(30):
         make(recorder)
         assert recorder.flush(5)
+    recorder._writer.close()  # what the thread is doing after the last flush is over
     (text,) = files(directory)
     assert len(text) < 4_000
     assert '"open"' in text
@@ -182,6 +183,18 @@ def test_calls_wait_while_the_database_is_away(acme: Organization, recorder: Led
     outage.on = False
     assert recorder.flush(timeout=5)
     assert UsageEvent.objects.count() == 5
+
+
+def test_the_journal_does_not_grow_while_nothing_happens(
+    recorder: LedgerRecorder, directory: Path, outage: Outage
+) -> None:
+    make(recorder)
+    assert not recorder.flush(0.1)  # tried several times meanwhile
+    (before,) = files(directory)
+    assert not recorder.flush(0.1)
+    assert files(directory) == [before]
+    outage.on = False
+    assert recorder.flush(5)
 
 
 def test_what_memory_has_no_room_for_waits_in_files(
@@ -499,7 +512,7 @@ def run(program: str, **more: str) -> "subprocess.CompletedProcess[str]":
         "DJANGO_SETTINGS_MODULE": "usage_dashboard.settings",
         "TEST_DATABASE": str(connection.settings_dict["NAME"]),
     }
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", PROGRAM + program],
         env=environment | more,
         check=False,
@@ -507,6 +520,8 @@ def run(program: str, **more: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
     )
+    print(done.stderr)  # noqa: T201 - pytest shows it if the test fails
+    return done
 
 
 STREAM = """
