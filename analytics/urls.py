@@ -3,7 +3,6 @@
 from django.urls import path
 
 from analytics import views
-from analytics.pages.health import alive, health, health_details
 from analytics.pages.my_usage import my_usage
 
 urlpatterns = [
@@ -15,9 +14,6 @@ urlpatterns = [
     path("sessions/", views.sessions, name="sessions"),
     path("models/", views.models, name="models"),
     path("my-usage/", my_usage, name="my-usage"),
-    path("health/", health, name="health"),
-    path("health/live/", alive, name="health-live"),
-    path("health/details/", health_details, name="health-details"),
     path("export.csv", views.export_csv, name="export-csv"),
     path("export.jsonl", views.export_jsonl, name="export-jsonl"),
 ]

@@ -3,11 +3,16 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from usage_dashboard import health
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.urls")),
     path("", include("analytics.urls")),
     path("", include("pricing.urls")),
     path("", include("playground.urls")),
+    path("health/", health.health, name="health"),
+    path("health/live/", health.alive, name="health-live"),
+    path("health/details/", health.health_details, name="health-details"),
     path("admin/", admin.site.urls),
 ]
 

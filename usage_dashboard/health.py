@@ -32,4 +32,4 @@ def alive(request: HttpRequest) -> HttpResponse:
 def health_details(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     findings = findings_of_health()
     context = {"tab": "health", "findings": findings, "level": worst(findings)}
-    return render(request, "analytics/health.html", context)
+    return render(request, "usage_dashboard/health.html", context)
