@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import AuditRecord, Organization
 from analytics.cubes import CUBES
@@ -142,9 +142,12 @@ def test_what_is_recorded_meanwhile_is_neither_drift_nor_lost(ledger: None, acme
     with recording_meanwhile([acme]) as written:
         for _ in range(3):
             assert reconcile().drifted == 0
-            sql("UPDATE analytics_rollup SET requests = requests + 3, latency_ms_min = latency_ms_min + 7")
-            sql("DELETE FROM analytics_rollup WHERE cube = 5")
-            sql("UPDATE analytics_session SET cost_usd = cost_usd + 1, model_names = '{}'")
+            with transaction.atomic():
+                # Without writers: it takes the rows in any order, and would wait for each other with them for ever.
+                sql("LOCK TABLE analytics_usageevent IN EXCLUSIVE MODE")
+                sql("UPDATE analytics_rollup SET requests = requests + 3, latency_ms_min = latency_ms_min + 7")
+                sql("DELETE FROM analytics_rollup WHERE cube = 5")
+                sql("UPDATE analytics_session SET cost_usd = cost_usd + 1, model_names = '{}'")
             assert reconcile(repair=True).unrepaired == 0
     assert reconcile().drifted == 0
     assert len(written) > 0
