@@ -77,7 +77,8 @@ class Organization(models.Model):
     def save(self, *args: object, **kwargs: object) -> None:
         """Another time zone moves past days: that is done in the background."""
         with transaction.atomic():
-            zone = Organization.objects.select_for_update().filter(pk=self.pk).values_list("time_zone", flat=True).first()
+            stored = Organization.objects.select_for_update(no_key=True).filter(pk=self.pk)
+            zone = stored.values_list("time_zone", flat=True).first()
             super().save(*args, **kwargs)  # type: ignore[arg-type]
             if zone is not None and zone != self.time_zone:
                 defer_change_of_days(self.pk)

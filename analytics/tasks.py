@@ -43,9 +43,7 @@ def reconcile(timestamp: int) -> None:
 
 
 @app.periodic(cron="10 3 * * *")
-@app.task(
-    name="delete_expired", lock="delete_expired", queueing_lock="delete_expired", pass_context=True, retry=GO_ON
-)
+@app.task(name="delete_expired", lock="delete_expired", queueing_lock="delete_expired", pass_context=True, retry=GO_ON)
 def delete_expired(context: JobContext, timestamp: int) -> None:
     """Delete the requests that organizations keep no longer."""
     from analytics.retention import delete_expired_everywhere

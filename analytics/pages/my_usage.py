@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.decorators import actor_of, with_viewer
 from accounts.viewer import Viewer
-from analytics import reports
+from analytics import detail_notice, reports
 from analytics.charts import tone
 from analytics.reports import Report, Summary, Totals, snapshot
 from analytics.selection import Selection
@@ -65,6 +65,7 @@ def my_usage(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             "each_session": reports.session_averages(own),
             "models": _most_used(always),
         }
+        context["detail_notice"] = detail_notice.of_figures(always)
     return render(request, "analytics/my_usage/page.html", context)
 
 

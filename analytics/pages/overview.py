@@ -3,7 +3,7 @@
 from typing import Any
 
 from accounts.viewer import Viewer
-from analytics import charts, menus, slow_charts
+from analytics import charts, detail_notice, menus, slow_charts
 from analytics.cards import cards
 from analytics.filters import PLACES, Filters
 from analytics.pages import Page
@@ -21,7 +21,7 @@ def results(report: Report, asked: Filters) -> dict[str, Any]:
     previous = report.previous_totals() if asked.has_previous else None
     points = report.series(asked.grain) if totals.requests else []
     made = cards(totals, previous, points, sees_cost=sees_cost, unpriced_link=unpriced_link(asked))
-    context = {"totals": totals, "cards": made}
+    context = {"totals": totals, "cards": made, "detail_notice": detail_notice.of_figures(report)}
     if not totals.requests:
         return context
     models = report.breakdown("model")
@@ -30,6 +30,7 @@ def results(report: Report, asked: Filters) -> dict[str, Any]:
         "charts": charts.charts(totals, points, models, sees_cost=sees_cost),
         "chart_data": charts.data(totals, points, models, asked.link_to_model, _day_link(asked), sees_cost=sees_cost),
         "tables": tables(report, asked),
+        "detail_notice": detail_notice.of_figures(report),
         "grains": menus.grains(asked),
     }
 
@@ -44,6 +45,7 @@ def slow_results(viewer: Viewer, asked: Filters) -> dict[str, Any]:
         "slow_data": slow_charts.data(latency, overall, week, sees_cost=viewer.sees_cost),
         "summaries": slow_charts.summaries(overall, week),
         "note": TOO_MANY if is_too_much else "",
+        "detail_notice": detail_notice.of_figures(report),
     }
 
 

@@ -8,7 +8,8 @@ from io import StringIO
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection as of_django
+from django.db import OperationalError
+from django.db import connection as of_django
 from django.utils import timezone
 
 from accounts.models import AuditRecord, Organization

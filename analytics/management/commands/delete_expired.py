@@ -10,7 +10,7 @@ from analytics.retention import count_expired, delete_expired, first_kept_day
 
 
 class Command(BaseCommand):
-    help = "Delete the requests that organizations keep no longer; sums stay. Ctrl-C or SIGTERM ends it between batches."
+    help = "Delete the requests that organizations keep no longer; sums stay. A signal ends it between batches."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--organization", metavar="SLUG", help="only this one")
