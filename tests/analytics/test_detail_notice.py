@@ -118,13 +118,21 @@ def test_nothing_is_compared_with_a_period_that_is_gone(shortened: Organization,
     assert Report(viewer, both).previous_totals() is None
 
 
-def test_the_log_goes_on_over_what_is_gone(shortened: Organization, admin: User) -> None:
-    log = Log(Viewer.of(admin), RANGE)
-    assert len(log.newest().events) == 2
-    assert len(log.after(Place(NOON - timedelta(days=9), 0)).events) == 2
+def test_the_log_finds_what_is_newer_than_what_is_gone(shortened: Organization, admin: User) -> None:
+    """Sixty requests are known to have been on one day, none of which is there."""
     record([call(organization=shortened.slug, at=NOON + timedelta(seconds=n)) for n in range(100, 170)])
-    assert len(log.after(Place(NOON - timedelta(days=9), 0)).events) == 50
-    assert len(log.newest().events) == 50
+    log = Log(Viewer.of(admin), RANGE)
+    page = log.after(Place(NOON - timedelta(days=9), 0))
+    assert page.events[-1].timestamp == NOON
+    assert len(page.events) == 50
+
+
+def test_the_log_finds_what_is_older_in_another_organization(
+    shortened: Organization, globex: Organization, super_admin: User
+) -> None:
+    record([call(organization=globex.slug, at=NOON - timedelta(days=20, seconds=n)) for n in range(60)])
+    page = Log(Viewer.of(super_admin), Selection(END - timedelta(days=30), END)).newest()
+    assert len(page.events) == 50
 
 
 def test_a_request_tells_how_long_it_is_kept(shortened: Organization, admin: User) -> None:
