@@ -10,6 +10,7 @@ from analytics.selection import Selection
 NAMED = 3
 ALL = "With these filters, the figures below leave them out."
 SOME = "Some figures below can only be told from requests, and leave them out."
+CHARTS = "Charts that can only be told from requests leave them out."
 
 
 def of_requests(viewer: Viewer, selection: Selection | None = None) -> str:
@@ -23,6 +24,11 @@ def of_figures(report: Report) -> str:
     if not report.leaves_out:
         return ""
     return f"{_sentence(report.viewer, report.detail_ends)} {ALL if report.leaves_out == 'all' else SOME}"
+
+
+def of_charts(report: Report) -> str:
+    """The same for charts that come after the page."""
+    return f"{_sentence(report.viewer, report.detail_ends)} {CHARTS}" if report.leaves_out else ""
 
 
 def _sentence(viewer: Viewer, ends: Sequence[DetailEnd]) -> str:

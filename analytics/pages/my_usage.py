@@ -42,7 +42,7 @@ class UsedModel:
     tone: int
     totals: Summary
     share: float
-    """Of all messages."""
+    """Of all messages whose model is known."""
 
 
 @require_safe
@@ -83,8 +83,8 @@ def _each(totals: Totals) -> Each | None:
 
 
 def _most_used(report: Report) -> Sequence[UsedModel]:
-    requests = report.totals().requests
+    rows = report.breakdown("model")
+    requests = sum(row.totals.requests for row in rows)
     return [
-        UsedModel(row.label, tone(str(row.value)), row.totals, row.totals.requests / requests)
-        for row in report.breakdown("model")[:MODELS]
+        UsedModel(row.label, tone(str(row.value)), row.totals, row.totals.requests / requests) for row in rows[:MODELS]
     ]
