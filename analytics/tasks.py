@@ -1,7 +1,6 @@
 """What the worker does. Periodic tasks go by UTC; each may run twice, and never two of a kind at once.
 
-One that fails is logged and comes round again at its next time. One that is stopped with the worker goes on with the
-next worker.
+One that fails is logged and comes round again at its next time.
 """
 
 import logging
@@ -12,7 +11,7 @@ from django.utils import timezone
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
-from procrastinate.exceptions import JobAborted, UniqueViolation
+from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 
 from accounts.day_changes import CHANGE_DAYS
@@ -20,7 +19,6 @@ from accounts.day_changes import CHANGE_DAYS
 logger = logging.getLogger("usage.worker")
 
 KEEP_FAILED_HOURS = 30 * 24
-GO_ON = RetryStrategy(retry_exceptions=[JobAborted])
 AGAIN_SOON = RetryStrategy(max_attempts=20, linear_wait=30)
 
 
@@ -43,14 +41,12 @@ def reconcile(timestamp: int) -> None:
 
 
 @app.periodic(cron="10 3 * * *")
-@app.task(name="delete_expired", lock="delete_expired", queueing_lock="delete_expired", pass_context=True, retry=GO_ON)
+@app.task(name="delete_expired", lock="delete_expired", queueing_lock="delete_expired", pass_context=True)
 def delete_expired(context: JobContext, timestamp: int) -> None:
-    """Delete the requests that organizations keep no longer."""
+    """Delete the requests that organizations keep no longer. A worker that ends leaves the rest to the next night."""
     from analytics.retention import delete_expired_everywhere
 
     delete_expired_everywhere(context.should_abort)
-    if context.should_abort():
-        raise JobAborted
 
 
 @app.task(name=CHANGE_DAYS, retry=AGAIN_SOON)

@@ -21,8 +21,8 @@ logger = logging.getLogger("usage.worker")
 CONCURRENCY = 3
 """So many jobs at once, a thread each: one that takes an hour does not keep those of every minute waiting."""
 GRACE_SECONDS = 20.0
-"""So long a job may go on after a signal. Then one that works in batches is told to stop between two of them; it goes
-on when a worker runs again. A job that does not is waited for."""
+"""So long a job may go on after a signal. Then one that works in batches is told to stop between two of them, and the
+rest is done the next time. A job that does not is waited for."""
 RETRY_SECONDS = 2.0
 CONNECT_SECONDS = 5.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -1,5 +1,6 @@
 """The worker: real jobs in the real tables, run in this process or by ``manage.py worker``."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,6 +28,7 @@ from analytics.recording import record
 from tests.analytics.calls import NOON, call
 from tests.jobs import forget_jobs, jobs, run_jobs
 from tests.running_demo import wait_until
+from usage_dashboard.worker import connector
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -122,7 +125,40 @@ def test_sigterm_lets_the_current_job_finish(
     assert not heartbeat_is_there()
 
 
+async def _stop_within(connection: "psycopg.Connection[tuple[object, ...]]", grace: float) -> None:
+    """Run a worker that is told to end while a job waits for a lock, which is given back when that time is over."""
+    running = "SELECT FROM procrastinate_jobs WHERE task_name = 'delete_expired' AND status = 'doing'"
+    with app.replace_connector(connector()):
+        async with app.open_async():
+            options: Any = {"install_signal_handlers": False, "shutdown_graceful_timeout": grace}
+            work = asyncio.create_task(app.run_worker_async(**options))
+            while connection.execute(running).fetchone() is None:
+                await asyncio.sleep(0.05)
+            work.cancel()
+            await asyncio.sleep(5 * grace)
+            connection.rollback()
+            with suppress(asyncio.CancelledError):
+                await work
+
+
+def test_a_long_job_stops_between_batches(
+    expired: Organization, connection: "psycopg.Connection[tuple[object, ...]]"
+) -> None:
+    connection.autocommit = False
+    tasks.delete_expired.defer(timestamp=0)
+    connection.execute("SELECT FROM accounts_organization WHERE id = %s FOR SHARE", [expired.pk])
+    asyncio.run(_stop_within(connection, 0.1))
+    assert UsageEvent.objects.exists()
+    assert jobs(status="doing") == []
+    with suppress(AlreadyEnqueued):
+        tasks.delete_expired.defer(timestamp=1)
+    run_jobs()
+    assert not UsageEvent.objects.exists()
+
+
+@pytest.mark.parametrize("another_waits", [False, True])
 def test_a_killed_workers_job_is_given_to_another(
+    another_waits: bool,
     expired: Organization,
     worker: Callable[[], "subprocess.Popen[str]"],
     connection: "psycopg.Connection[tuple[object, ...]]",
@@ -134,12 +170,16 @@ def test_a_killed_workers_job_is_given_to_another(
         wait_until(lambda: bool(jobs(task_name="delete_expired", status="doing")), 30)
         process.kill()
         process.wait()
+        if another_waits:
+            with suppress(AlreadyEnqueued):
+                tasks.delete_expired.defer(timestamp=1)
     with of_django.cursor() as cursor:  # half a minute passes
         cursor.execute("UPDATE procrastinate_workers SET last_heartbeat = last_heartbeat - interval '1 minute'")
     with suppress(AlreadyEnqueued):
         tasks.rescue_jobs.defer(timestamp=0)
     run_jobs()
     assert not UsageEvent.objects.exists()
+    assert jobs(task_name="delete_expired") == []
 
 
 def test_a_worker_outlives_its_connections(
