@@ -65,7 +65,6 @@ class OrganizationAdmin(Kept):
     thing = "organization"
     recorded = ("name", "slug", "time_zone", "show_user_cost", "retention_days")
     list_display = ("name", "slug", "time_zone", "show_user_cost")
-    exclude = ("retention_days",)  # nothing deletes yet
     search_fields = ("name", "slug")
     prepopulated_fields: ClassVar = {"slug": ("name",)}
 

@@ -15,6 +15,15 @@ def run_jobs() -> None:
         app.run_worker(wait=False, install_signal_handlers=False, listen_notify=False, delete_jobs="successful")
 
 
+def hear_of_a_worker(seconds_ago: float = 0) -> None:
+    """As if a worker had said so long ago that it lives."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - %s * interval '1 second')",
+            [seconds_ago],
+        )
+
+
 def forget_jobs() -> None:
     """Their tables are not Django's own, so that the end of a test does not empty them."""
     with connection.cursor() as cursor:

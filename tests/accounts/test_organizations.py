@@ -1,12 +1,13 @@
 """Organizations, their settings, their projects."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.day_changes import CHANGE_DAYS
+from accounts.day_changes import CHANGE_DAYS, SETTLE_SECONDS
 from accounts.models import AuditRecord, Organization, Project, User
 from tests.accounts.test_members import placeholder
 from tests.cast import signed_in
@@ -123,8 +124,9 @@ def test_a_change_of_zone_is_told_until_it_is_done(admin: User, acme: Organizati
     client, path = signed_in(admin), f"/organization/{acme.pk}/settings/"
     assert b"are being rebuilt" not in client.get(path).content
     client.post(path, settings_of(acme, time_zone="Asia/Tokyo"))
-    (job,) = jobs(task_name=CHANGE_DAYS, status="todo", args__organization_id=acme.pk)
-    assert job.lock == f"change_days:{acme.pk}"
+    at_once, once_more = jobs(task_name=CHANGE_DAYS, status="todo", args__organization_id=acme.pk)
+    assert at_once.lock == once_more.lock == f"change_days:{acme.pk}"
+    assert once_more.scheduled_at - at_once.scheduled_at >= timedelta(seconds=SETTLE_SECONDS - 1)
     assert b"are being rebuilt" in client.get(path).content
 
 
