@@ -212,14 +212,13 @@ def test_a_change_of_zone_defers_a_rebuild_in_its_own_transaction(acme: Organiza
         raise RuntimeError
     assert not days_are_changing(acme.pk)
     acme.save()
-    (job,) = jobs(task_name=CHANGE_DAYS)
-    assert job.args == {"organization_id": acme.pk}
+    assert [job.args for job in jobs(task_name=CHANGE_DAYS)] == [{"organization_id": acme.pk}] * 2
 
 
 def test_rebuilds_of_one_organization_take_turns(acme: Organization, globex: Organization) -> None:
-    for organization in (acme, acme, globex):
+    for organization in (acme, globex):
         defer_change_of_days(organization.pk)
-    first, second, other = jobs(task_name=CHANGE_DAYS)
+    first, second, other, _ = jobs(task_name=CHANGE_DAYS)
     assert first.lock == second.lock != other.lock
 
 
