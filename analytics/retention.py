@@ -2,8 +2,8 @@
 
 Sums are rebuilt from events elsewhere (``reconciliation``, ``time_zone``), and never for days before an organization's
 ``detail_from``. So that day moves first: whoever rebuilds holds the organization's row (FOR NO KEY UPDATE), which the
-move waits for, and reads ``detail_from`` once it has it. A call that is recorded after its day has expired counts in the
-sums and is deleted the next night.
+move waits for, and reads ``detail_from`` once it has it. A call that is recorded after its day has expired counts in
+the sums and is deleted the next night.
 """
 
 import logging
