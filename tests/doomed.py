@@ -57,6 +57,8 @@ class Children:
         self.asynchronous = AsyncGroq(
             api_key="gsk_test", base_url=base_url, max_retries=0, http_client=httpx.AsyncClient(verify=False)
         )
+        self.is_over = threading.Event()
+        self.threads: list[threading.Thread] = []
         self.fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def _load_what_the_first_call_loads(self) -> None:
@@ -76,10 +78,20 @@ class Children:
             client.chat.completions.create(model=MODEL, messages=MESSAGES)  # type: ignore[arg-type]
 
     def work(self) -> None:
-        for make_calls in (self._plain, self._stream, self._asynchronous):
-            threading.Thread(target=self._guarded, args=(make_calls,), daemon=True).start()
+        self.begin()
         time.sleep(60)
         os._exit(1)
+
+    def begin(self) -> None:
+        for make_calls in (self._plain, self._stream, self._asynchronous):
+            self.threads.append(threading.Thread(target=self._guarded, args=(make_calls,), daemon=True))
+            self.threads[-1].start()
+
+    def end(self) -> None:
+        """After the calls that are under way."""
+        self.is_over.set()
+        for thread in self.threads:
+            thread.join(30)
 
     def _guarded(self, make_calls: Callable[[], None]) -> None:
         try:
@@ -94,7 +106,7 @@ class Children:
         from groq_client import usage_context
         from groq_client.call import new_request_id
 
-        while True:
+        while not self.is_over.is_set():
             name = new_request_id()
             headers = {CALL: name, "x-sim-delay-ms": random.choice(DELAYS)}
             with usage_context(request_id=name, organization="acme"):
@@ -105,7 +117,7 @@ class Children:
         from groq_client import usage_context
         from groq_client.call import new_request_id
 
-        while True:
+        while not self.is_over.is_set():
             name = new_request_id()
             with usage_context(request_id=name, organization="acme", user=f"u{random.randrange(3)}"):
                 stream = self.client.chat.completions.create(
@@ -128,7 +140,7 @@ class Children:
         from groq_client import usage_context
         from groq_client.call import new_request_id
 
-        while True:
+        while not self.is_over.is_set():
             name = new_request_id()
             headers = {CALL: name, **(STREAM if stream else {"x-sim-delay-ms": random.choice(DELAYS)})}
             with usage_context(request_id=name, organization="acme", session_id="one"):
