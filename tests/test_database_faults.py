@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 TIMEOUT_MS = 500
 """Of the recorder's statements, and so what a slow one is."""
 AWAY_SECONDS = 2.0
-CALLS = 30
+CALLS = 10
 """So many at least are made in a trial: else there was no load."""
 HANG_MS = 500
 """A caller that is held for so long has waited for the database. Usual are some tenths of a millisecond: the figure is
