@@ -42,6 +42,15 @@ _MERGE = {
 }
 
 
+def _merged(name: str) -> str:
+    return _MERGE.get(name, f"old.{name} + excluded.{name}")
+
+
+ON_CONFLICT = (
+    f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {', '.join(f'{name} = {_merged(name)}' for name in MEASURES)}"
+)
+
+
 def add_to_sessions(events: str) -> str:
     """SQL that adds ``events`` (a FROM item with the event table's columns) to their sessions, in the order of the
     key, so that concurrent writers cannot deadlock. Calls that name no session are in none."""
@@ -61,8 +70,6 @@ SELECT organization_id, coalesce(user_id, 0) AS user_id, session_id,
 FROM {events}
 WHERE session_id <> ''
 GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3
+{ON_CONFLICT}
 """  # noqa: S608 - made of this module's own words
-
-
-def _merged(name: str) -> str:
-    return _MERGE.get(name, f"old.{name} + excluded.{name}")

@@ -10,7 +10,7 @@ from django.db import connection
 from psycopg import RawCursor
 
 from analytics.ledger_pool import ledger_connection
-from analytics.recording import INSERT_EVENT, _as_text, _rows, record
+from analytics.recording import EVENTS, _rows, record
 from analytics.rows import COLUMNS
 from benchmarks.generate import MODELS
 from benchmarks.setup import milliseconds, report
@@ -68,11 +68,12 @@ def _call(dice: random.Random, at: datetime, said: Counter[tuple[str, str]]) -> 
 def bare_insert_ms(repeat: int = 400) -> list[float]:
     """BEGIN, one prepared INSERT of an event's row, COMMIT: the unit that inline recording is measured in. Sorted."""
     with ledger_connection() as link, RawCursor(link) as cursor:
-        row = _as_text(next(iter(_rows(link, calls(1)).values())))
+        (rows,) = _rows(link, calls(1)).values()
+        (row,) = rows.values()
 
         def insert() -> None:
             with link.transaction():
-                cursor.execute(INSERT_EVENT, (row[0], new_request_id(), *row[2:]), prepare=True)
+                EVENTS.execute(cursor, [(row[0], new_request_id(), *row[2:])])
 
         insert()
         return milliseconds(insert, repeat)

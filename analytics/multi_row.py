@@ -1,0 +1,55 @@
+"""INSERT … VALUES of many rows. Citus documents it for distributed tables and sends it to the one shard that its rows
+belong to, where it would take an INSERT … SELECT of grouping sets or of arrays through the coordinator."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from psycopg import RawCursor
+
+LARGEST = 64
+"""Rows of one statement. A statement is prepared for each power of two up to it, so that there are few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """An INSERT into the columns of a table, and what follows its VALUES."""
+
+    table: str
+    columns: tuple[str, ...]
+    suffix: str = ""
+
+    def execute(self, cursor: RawCursor[tuple[object, ...]], rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert the rows in their order."""
+        for part in _parts(rows):
+            cursor.execute(_statement(self, len(part)), [text(value) for row in part for value in row])
+
+
+def text(value: object) -> str | None:
+    """Parameters go untyped, so that a statement is prepared once: psycopg would type each number by its size."""
+    return None if value is None else str(value)
+
+
+def array(values: Sequence[object]) -> str:
+    """PostgreSQL's notation of an array."""
+    quoted = (str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+
+
+def _parts(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
+    """The largest parts first; their lengths are powers of two."""
+    at, size = 0, LARGEST
+    while at < len(rows):
+        while size > len(rows) - at:
+            size //= 2
+        yield rows[at : at + size]
+        at += size
+
+
+@cache
+def _statement(insert: Insert, rows: int) -> bytes:
+    """Bytes, as psycopg needs them; a text would be encoded and hashed again for every call."""
+    width = len(insert.columns)
+    places = (f"({', '.join(f'${row * width + n + 1}' for n in range(width))})" for row in range(rows))
+    head = f"INSERT INTO {insert.table} ({', '.join(insert.columns)}) VALUES "  # noqa: S608 - the modules' own words
+    return f"{head}{', '.join(places)}{insert.suffix}".encode()
