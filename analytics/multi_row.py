@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from psycopg import RawCursor
+from analytics.pipeline import Statement
 
 LARGEST = 64
 """Rows of one statement. A statement is prepared for each power of two up to it, so that there are few."""
@@ -19,15 +19,14 @@ class Insert:
     columns: tuple[str, ...]
     suffix: str = ""
 
-    def execute(self, cursor: RawCursor[tuple[object, ...]], rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert the rows in their order."""
+    def statements(self, rows: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
+        """That insert the rows in their order."""
         for part in _parts(rows):
-            cursor.execute(_statement(self, len(part)), [text(value) for row in part for value in row])
+            yield _sql(self, len(part)), [_text(value) for row in part for value in row]
 
 
-def text(value: object) -> str | None:
-    """Parameters go untyped, so that a statement is prepared once: psycopg would type each number by its size."""
-    return None if value is None else str(value)
+def _text(value: object) -> bytes | None:
+    return None if value is None else str(value).encode()
 
 
 def array(values: Sequence[object]) -> str:
@@ -47,8 +46,7 @@ def _parts(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object
 
 
 @cache
-def _statement(insert: Insert, rows: int) -> bytes:
-    """Bytes, as psycopg needs them; a text would be encoded and hashed again for every call."""
+def _sql(insert: Insert, rows: int) -> bytes:
     width = len(insert.columns)
     places = (f"({', '.join(f'${row * width + n + 1}' for n in range(width))})" for row in range(rows))
     head = f"INSERT INTO {insert.table} ({', '.join(insert.columns)}) VALUES "  # noqa: S608 - the modules' own words

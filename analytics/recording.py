@@ -1,7 +1,8 @@
 """The one writer: turns finished calls into priced events and adds them to sessions and rollups, together, once."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 from psycopg import Connection, InterfaceError, OperationalError, RawCursor
@@ -10,9 +11,10 @@ from psycopg.pq import TransactionStatus
 
 from accounts import directory
 from accounts.directory import Names
-from analytics import sums
+from analytics import pipeline, sums
 from analytics.ledger_pool import discard_lost, ledger_connection
 from analytics.multi_row import Insert
+from analytics.pipeline import Statement
 from analytics.rows import COLUMNS, Row, event_row, storable
 from groq_client.call import Call
 from pricing import book
@@ -76,8 +78,9 @@ def _attempted(work: Callable[[Connection[Any]], T]) -> T:
     with ledger_connection() as connection:
         try:
             return work(connection)
-        except OperationalError as error:
-            if connection.broken:
+        except Exception as error:
+            pipeline.forget(connection)
+            if isinstance(error, OperationalError) and connection.broken:
                 raise LostConnectionError(str(error)) from error
             raise
 
@@ -124,22 +127,27 @@ def _insert(connection: Connection[Any], organization_id: int, rows: list[Row]) 
     and cannot deadlock; the rollups are what many want at once, and are held for the shortest time.
     """
     try:
-        with RawCursor(connection) as cursor:
-            if len(rows) >= COPY_FROM:
-                cursor.execute("BEGIN")
-                with cursor.copy(COPY_EVENTS) as copy:
-                    for row in rows:
-                        copy.write_row(row)
-            with connection.pipeline():
-                if len(rows) < COPY_FROM:
-                    cursor.execute("BEGIN")
-                    EVENTS.execute(cursor, rows)
-                sums.SESSIONS.execute(cursor, sums.sessions(organization_id, rows))
-                sums.ROLLUPS.execute(cursor, sums.rollups(organization_id, rows))
-                cursor.execute("COMMIT")
+        if len(rows) < COPY_FROM:
+            first = [pipeline.BEGIN, *EVENTS.statements(rows)]
+        else:
+            pipeline.run(connection, [pipeline.BEGIN])
+            _copy(connection, rows)
+            first = []
+        pipeline.run(connection, chain(first, _sums(organization_id, rows), [pipeline.COMMIT]))
     finally:
         if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
-            connection.rollback()
+            pipeline.run(connection, [pipeline.ROLLBACK])
+
+
+def _copy(connection: Connection[Any], rows: list[Row]) -> None:
+    with connection.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _sums(organization_id: int, rows: list[Row]) -> Iterator[Statement]:
+    yield from sums.SESSIONS.statements(sums.sessions(organization_id, rows))
+    yield from sums.ROLLUPS.statements(sums.rollups(organization_id, rows))
 
 
 def _known(connection: Connection[Any], organization_id: int, request_ids: list[str]) -> set[str]:

@@ -72,8 +72,9 @@ def bare_insert_ms(repeat: int = 400) -> list[float]:
         (row,) = rows.values()
 
         def insert() -> None:
+            ((sql, values),) = EVENTS.statements([(row[0], new_request_id(), *row[2:])])
             with link.transaction():
-                EVENTS.execute(cursor, [(row[0], new_request_id(), *row[2:])])
+                cursor.execute(sql, [None if value is None else value.decode() for value in values], prepare=True)
 
         insert()
         return milliseconds(insert, repeat)
