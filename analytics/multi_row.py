@@ -1,9 +1,10 @@
 """INSERT … VALUES of many rows. Citus documents it for distributed tables and sends it to the one shard that its rows
 belong to, where it would take an INSERT … SELECT of grouping sets or of arrays through the coordinator."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
 
 from analytics.pipeline import Statement
 
@@ -22,17 +23,28 @@ class Insert:
     def statements(self, rows: Sequence[tuple[object, ...]]) -> Iterator[Statement]:
         """That insert the rows in their order."""
         for part in _parts(rows):
-            yield _sql(self, len(part)), [_text(value) for row in part for value in row]
+            yield _sql(self, len(part)), _texts(chain.from_iterable(part))
 
 
-def _text(value: object) -> bytes | None:
-    return None if value is None else str(value).encode()
+def _texts(values: Iterable[object]) -> list[bytes | None]:
+    """As parameters go. Nothing stored has a NUL, so all are encoded at once; one by one takes twice as long."""
+    values = tuple(values)
+    encoded = "\0".join(map(str, values)).encode()
+    found: list[bytes | None] = [*encoded.split(b"\0")]
+    if b"None" in encoded:
+        return [None if value is None else text for value, text in zip(values, found, strict=True)]
+    return found
 
 
-def array(values: Sequence[object]) -> str:
+def array(values: Iterable[object]) -> str:
     """PostgreSQL's notation of an array."""
-    quoted = (str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+    return f"{{{','.join(map(_quoted, values))}}}"
+
+
+@lru_cache(maxsize=10_000)
+def _quoted(value: object) -> str:
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _parts(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:

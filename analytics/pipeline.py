@@ -43,15 +43,14 @@ def run(connection: Connection[Any], statements: Iterable[Statement]) -> None:
                 link.send_prepare(name, sql)
             link.send_query_prepared(name, values)
         link.pipeline_sync()
-        error = _settle(link)
-        if error is not None:
-            error = error_from_result(error)
+        failure = _settle(link)
+        error = error_from_result(failure) if failure else None
         link.exit_pipeline_mode()
         is_settled = True
     finally:
         if not is_settled and link.status == ConnStatus.OK:
             connection.close()  # nobody knows what it would answer next
-    if error is not None:
+    if error:
         raise error
     known |= made
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -55,10 +56,10 @@ def record(calls: Iterable[Call]) -> Recorded:
     calls = list(calls)
     if not calls:
         return Recorded(0, 0)
-    ready = _connected(lambda connection: _rows(connection, calls))
+    ready = _connected(partial(_rows, calls=calls))
     written = 0
     for organization_id, rows in ready.items():
-        written += _connected(lambda connection, id=organization_id, rows=rows: _write(connection, id, rows))
+        written += _connected(partial(_write, organization_id=organization_id, rows=rows))
     return Recorded(written, len(calls) - written)
 
 
@@ -87,21 +88,16 @@ def _attempted(work: Callable[[Connection[Any]], T]) -> T:
 
 def _rows(connection: Connection[Any], calls: Sequence[Call]) -> dict[int, dict[str, Row]]:
     """The rows to write by organization and request id, in the order of both; of two calls with one key, the first."""
-    names = [_names(call) for call in calls]
-    with connection.pipeline():  # both questions in one round trip
-        generation = connection.execute(book.GENERATION_SQL)
-        whose = directory.resolve(connection, dict.fromkeys(names))
-    prices = book.current(connection, generation.fetchone())
+    said = [(who.organization, who.project, who.user) for who in (call.attribution for call in calls)]
+    names = {names: Names._make(map(storable, names)) for names in set(said)}
+    whose, generation = directory.resolve(connection, names.values(), book.GENERATION_SQL)
+    prices = book.current(connection, generation)
     rows: dict[int, dict[str, Row]] = {}
-    for call, name in zip(calls, names, strict=True):
-        row = event_row(call, whose[name], prices)
-        rows.setdefault(whose[name].organization_id, {}).setdefault(row[1], row)
+    for call, who in zip(calls, said, strict=True):
+        own = whose[names[who]]
+        row = event_row(call, own, prices)
+        rows.setdefault(own.organization_id, {}).setdefault(str(row[1]), row)
     return {organization_id: dict(sorted(rows[organization_id].items())) for organization_id in sorted(rows)}
-
-
-def _names(call: Call) -> Names:
-    who = call.attribution
-    return Names(storable(who.organization), storable(who.project), storable(who.user))
 
 
 def _write(connection: Connection[Any], organization_id: int, rows: dict[str, Row]) -> int:

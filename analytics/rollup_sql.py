@@ -30,6 +30,7 @@ MEASURES = {
 # How two rows of the same key become one, where that is not addition.
 MERGE = {"latency_ms_min": "least", "latency_ms_max": "greatest"}
 
+
 def _merge(measure: str) -> str:
     old, new = f"old.{measure}", f"excluded.{measure}"
     return f"{measure} = {MERGE[measure]}({old}, {new})" if measure in MERGE else f"{measure} = {old} + {new}"

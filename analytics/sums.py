@@ -6,7 +6,7 @@ that are not stored yet: their statements name one organization and no other tab
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from operator import itemgetter
 from typing import Any
@@ -26,51 +26,54 @@ def _columns(*names: str) -> Callable[[Row], Values]:
     return itemgetter(*(COLUMNS.index(name) for name in names))
 
 
+_BASE = _columns("day", "status", "provider")
+_DIMENSIONS = _columns(*("latency_ms" if name == "latency_bucket" else name for name in DIMENSIONS))
 _MEASURED = _columns(
     "tokens_estimated", "input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens",
     "audio_seconds", "characters", "cost_usd", "latency_ms", "ttft_ms",
-)  # fmt: skip
-_KEY = _columns(
-    "day", "hour", "project_id", "user_id", "latency_ms", "model", "expert_id", "template_id", "feature", "status",
-    "provider",
 )  # fmt: skip
 
 # How the measures of several events become one, in the order of rollup_sql.MEASURES.
 _FOLD = tuple({"least": min, "greatest": max}.get(rollup_sql.MERGE.get(name, ""), sum) for name in rollup_sql.MEASURES)
 
 
-def rollups(organization_id: int, rows: Sequence[Row]) -> list[Values]:
+def rollups(organization_id: int, rows: Iterable[Row]) -> list[Values]:
     """Rows for ``ROLLUPS`` in the order of their key, in which all writers take them."""
-    measured = [(_rollup_key(row), _measures(row)) for row in rows]
+    bases: dict[Values, list[tuple[Values, Values]]] = defaultdict(list)
+    for row in rows:
+        bases[_BASE(row)].append((_dimensions(row), _measures(row)))
     added = []
-    for cube in CUBES:
-        sums: dict[Values, list[Values]] = defaultdict(list)
-        pick = _PICK[cube.number]
-        for key, measures in measured:
-            sums[pick(key)].append(measures)
-        added += [
-            (organization_id, cube.number, *key, *_folded(_FOLD, measures)) for key, measures in sorted(sums.items())
-        ]
+    for (day, status, provider), events in bases.items():
+        for cube in CUBES:
+            for dimensions, measures in _summed(cube, events):
+                added.append((organization_id, cube.number, day, *dimensions, status, provider, *measures))
+    added.sort(key=itemgetter(slice(len(rollup_sql.ORDER))))
     return added
 
 
-def _rollup_key(row: Row) -> Values:
-    """The day, every dimension, status and provider; last the values of what is not a cube's dimension."""
-    day, hour, project_id, user_id, latency_ms, *names = _KEY(row)
-    bucket = bisect_right(BUCKET_BOUNDS_MS, latency_ms)
-    return day, hour, project_id or 0, user_id or 0, bucket, *names, 0, ""
+def _summed(cube: Cube, events: Iterable[tuple[Values, Values]]) -> Iterator[tuple[Values, Values]]:
+    """The values of all dimensions, 0 or empty for those that the cube lacks, each with its measures."""
+    groups: dict[Any, list[Values]] = defaultdict(list)
+    places = [place for place, name in enumerate(DIMENSIONS) if name in cube.dimensions]
+    pick = itemgetter(*places)
+    for dimensions, measures in events:
+        groups[pick(dimensions)].append(measures)
+    for key, several in groups.items():
+        own = dict(zip(places, key if len(places) > 1 else (key,), strict=True))
+        yield (
+            tuple(own.get(place, none) for place, none in enumerate(_NONE)),
+            several[0] if len(several) == 1 else _folded(_FOLD, several),
+        )
 
 
-def _picked(cube: Cube) -> Callable[[Values], Values]:
-    zero, empty = len(DIMENSIONS) + 3, len(DIMENSIONS) + 4
-    dimensions = (
-        place if name in cube.dimensions else zero if name in NUMBER_DIMENSIONS else empty
-        for place, name in enumerate(DIMENSIONS, 1)
-    )
-    return itemgetter(0, *dimensions, len(DIMENSIONS) + 1, len(DIMENSIONS) + 2)
+_NONE: Values = tuple(0 if name in NUMBER_DIMENSIONS else "" for name in DIMENSIONS)
 
 
-_PICK = {cube.number: _picked(cube) for cube in CUBES}
+def _dimensions(row: Row) -> Values:
+    """In the order of DIMENSIONS."""
+    hour, project_id, user_id, latency, model, expert_id, template_id, feature = _DIMENSIONS(row)
+    bucket = bisect_right(BUCKET_BOUNDS_MS, latency)
+    return hour, project_id or 0, user_id or 0, bucket, model, expert_id, template_id, feature
 
 
 def _measures(row: Row) -> Values:
@@ -82,43 +85,34 @@ def _measures(row: Row) -> Values:
     )  # fmt: skip
 
 
-def _folded(folds: Iterable[Callable[[Any], Any]], values: Sequence[Values]) -> Iterable[Any]:
-    if len(values) == 1:
-        return values[0]
-    return [fold(column) for fold, column in zip(folds, zip(*values, strict=True), strict=True)]
-
-
 _SESSION = _columns(
     "user_id", "session_id", "cost_usd", "input_tokens", "output_tokens", "cached_tokens", "total_tokens", "status",
-    "timestamp", "latency_ms", "day",
+    "timestamp", "latency_ms", "day", "model", "provider", "project_id", "expert_id", "template_id", "feature",
 )  # fmt: skip
-_OCCURS = _columns("model", "provider", "project_id", "expert_id", "template_id", "feature")
-_SESSION_FOLD = (sum,) * 8 + (min, max, min, max)
 
 
-def sessions(organization_id: int, rows: Sequence[Row]) -> list[Values]:
+def _occurring(values: Iterable[Any]) -> str:
+    return array(sorted(set(values)))
+
+
+# In the order of session_sql.MEASURES.
+_SESSION_FOLD = (*(sum,) * 8, min, max, min, max, *(_occurring,) * 6)
+
+
+def sessions(organization_id: int, rows: Iterable[Row]) -> list[Values]:
     """Rows for ``SESSIONS`` in the order of their key. Calls that name no session are in none."""
     sums: dict[Values, list[Values]] = defaultdict(list)
-    occurring: dict[Values, list[Values]] = defaultdict(list)
     for row in rows:
-        user_id, session_id, cost, given, answered, cached, total, status, at, latency, day = _SESSION(row)
+        (user_id, session_id, cost, given, answered, cached, total, status, at, latency, day,
+         model, provider, project_id, expert_id, template_id, feature) = _SESSION(row)  # fmt: skip
         if session_id:
-            key = user_id or 0, session_id
-            ended = at + timedelta(milliseconds=latency)
-            unpriced, errors = int(cost is None), int(status == "error")
-            sums[key].append(
-                (1, unpriced, given, answered, cached, total, cost or 0, errors, at, ended, day, day)
-            )
-            occurring[key].append(_OCCURS(row))
-    return [
-        (organization_id, *key, *_folded(_SESSION_FOLD, values), *_arrays(occurring[key]))
-        for key, values in sorted(sums.items())
-    ]
+            sums[user_id or 0, session_id].append((
+                1, int(cost is None), given, answered, cached, total, cost or 0, int(status == "error"),
+                at, at + timedelta(milliseconds=latency), day, day,
+                model, provider, project_id or 0, expert_id, template_id, feature,
+            ))  # fmt: skip
+    return [(organization_id, *key, *_folded(_SESSION_FOLD, values)) for key, values in sorted(sums.items())]
 
 
-def _arrays(values: Sequence[Values]) -> Iterable[str]:
-    """What occurs in each column, sorted; no project is 0."""
-    return (array(sorted({value or 0 if place == _PROJECT else value for value in column})) for place, column in enumerate(zip(*values, strict=True)))
-
-
-_PROJECT = 2
+def _folded(folds: Iterable[Callable[[Any], Any]], values: Sequence[Values]) -> Values:
+    return tuple(fold(column) for fold, column in zip(folds, zip(*values, strict=True), strict=True))
