@@ -35,8 +35,8 @@ _MERGE = {
     "first_day": "least(old.first_day, excluded.first_day)",
     "last_day": "greatest(old.last_day, excluded.last_day)",
     **{
-        name: f"CASE WHEN old.{name} @> excluded.{name} THEN old.{name} ELSE"
-        f" ARRAY(SELECT DISTINCT unnest(old.{name} || excluded.{name}) ORDER BY 1) END"
+        name: f"CASE WHEN old.{name} @> excluded.{name} THEN old.{name}"
+        f" ELSE analytics_union(old.{name}, excluded.{name}) END"
         for name in ARRAYS
     },
 }

@@ -1,15 +1,11 @@
 """Eight processes write to the same hot sums, each batch in another order and with a share of the others' calls."""
 
-import os
-import pickle
+import multiprocessing
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+from multiprocessing.synchronize import Barrier
 
 import pytest
-from django.db import connection
 
 from accounts.models import Organization
 from analytics.cubes import CUBES
@@ -26,20 +22,6 @@ SHARED = 120
 OWN = 60
 BATCHES = (1, 7, 100)
 """Sizes: alone, together, and so many of one organization that they are copied."""
-
-PROGRAM = """
-import os, pickle, sys
-import django
-django.setup()
-from django.db import connections
-connections["default"].settings_dict["NAME"] = os.environ["TEST_DATABASE"]
-from analytics.recording import record
-batches = pickle.load(open(sys.argv[1], "rb"))
-print("ready", flush=True)
-sys.stdin.readline()
-for batch in batches:
-    record(batch)
-"""
 
 
 def made(organizations: Sequence[Organization], count: int) -> list[Call]:
@@ -66,29 +48,25 @@ def shuffled(calls: Sequence[Call], dice: random.Random) -> list[list[Call]]:
     return batches
 
 
-def test_they_neither_deadlock_nor_lose_nor_count_twice(
-    acme: Organization, globex: Organization, tmp_path: Path
-) -> None:
+def write(batches: list[list[Call]], start: Barrier) -> None:
+    start.wait()
+    for batch in batches:
+        record(batch)
+
+
+def test_they_neither_deadlock_nor_lose_nor_count_twice(acme: Organization, globex: Organization) -> None:
     shared = made((acme, globex), SHARED)
     record(shared[:3])  # what everybody has is refused to everybody
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "usage_dashboard.settings",
-        "TEST_DATABASE": str(connection.settings_dict["NAME"]),
-    }
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(PROCESSES)
     writers = []
     for number in range(PROCESSES):
-        batches = tmp_path / f"{number}.pickle"
-        batches.write_bytes(pickle.dumps(shuffled(shared + made((acme, globex), OWN), random.Random(number))))
-        command = [sys.executable, "-c", PROGRAM, str(batches)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        writers.append(subprocess.Popen(command, env=environment, text=True, **pipes))  # type: ignore[call-overload]
+        batches = shuffled(shared + made((acme, globex), OWN), random.Random(number))
+        writers.append(context.Process(target=write, args=(batches, start), daemon=True))
+        writers[-1].start()
     for writer in writers:
-        writer.stdout.readline()
-    for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    failures = [stderr for _, stderr in (writer.communicate(timeout=60) for writer in writers)]
-    assert [writer.returncode for writer in writers] == [0] * PROCESSES, failures
+        writer.join(timeout=60)
+    assert [writer.exitcode for writer in writers] == [0] * PROCESSES
     events = SHARED + PROCESSES * OWN
     assert UsageEvent.objects.count() == events
     for cube in CUBES:
