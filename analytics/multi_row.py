@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import chain
 
+from analytics.cubes import CUBES
 from analytics.pipeline import Statement
 
-LARGEST = 64
-"""Rows of one statement. A statement is prepared for each power of two up to it, so that there are few."""
+SIZES = sorted({1, 2, 4, 8, 16, 32, 64, len(CUBES)}, reverse=True)
+"""Rows of one statement: each number is prepared once, and there are few. One call has as many rows as there are cubes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,11 @@ def _quoted(value: object) -> str:
 
 
 def _parts(rows: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
-    """The largest parts first; their lengths are powers of two."""
-    at, size = 0, LARGEST
-    while at < len(rows):
-        while size > len(rows) - at:
-            size //= 2
-        yield rows[at : at + size]
-        at += size
+    at = 0
+    for size in SIZES:
+        while len(rows) - at >= size:
+            yield rows[at : at + size]
+            at += size
 
 
 @cache
