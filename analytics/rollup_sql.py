@@ -50,7 +50,7 @@ def add_to_rollups(events: str) -> str:
 INSERT INTO analytics_rollup AS old ({", ".join((*KEY, *MEASURES))})
 {sums(events)}
 ORDER BY {", ".join(str(KEY.index(name) + 1) for name in ORDER)}
-ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(_merge(name) for name in MEASURES)}
+{ON_CONFLICT}
 """
 
 
@@ -64,8 +64,6 @@ FROM (SELECT *, coalesce(project_id, 0) AS project, coalesce(user_id, 0) AS pers
       FROM {events}) AS event
 GROUP BY {", ".join(BASE_DIMENSIONS)},
          GROUPING SETS ({", ".join(f"({', '.join(_columns(cube.dimensions))})" for cube in CUBES)})
-ORDER BY {", ".join(str(KEY.index(name) + 1) for name in ORDER)}
-{ON_CONFLICT}
 """  # noqa: S608 - made of this module's own words
 
 

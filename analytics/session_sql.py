@@ -58,7 +58,7 @@ def add_to_sessions(events: str) -> str:
 INSERT INTO analytics_session AS old ({", ".join((*KEY, *MEASURES))})
 {sums(events)}
 ORDER BY 1, 2, 3
-ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(f"{name} = {_merged(name)}" for name in MEASURES)}
+{ON_CONFLICT}
 """
 
 
@@ -70,6 +70,4 @@ SELECT organization_id, coalesce(user_id, 0) AS user_id, session_id,
 FROM {events}
 WHERE session_id <> ''
 GROUP BY 1, 2, 3
-ORDER BY 1, 2, 3
-{ON_CONFLICT}
 """  # noqa: S608 - made of this module's own words
