@@ -1,6 +1,7 @@
 """The one reader: every figure on a page, in an export, in the API comes from here, always through a Viewer."""
 
 from analytics.reports.calendar import first_day, today, version
+from analytics.reports.detail_end import DetailEnd, detail_ends
 from analytics.reports.event_sums import Group
 from analytics.reports.log import Log, LogPage, Place, event_of, with_request_id
 from analytics.reports.models import MODEL_GROUPS, ModelUsage, models_used
@@ -16,6 +17,7 @@ __all__ = [
     "PAGE_GROUPS",
     "Choice",
     "Conversation",
+    "DetailEnd",
     "Group",
     "LatencyPoint",
     "Log",
@@ -32,6 +34,7 @@ __all__ = [
     "Totals",
     "Value",
     "chart_groups",
+    "detail_ends",
     "event_of",
     "first_day",
     "models_used",
