@@ -10,7 +10,7 @@ from analytics.cubes import CUBES
 from analytics.pipeline import Statement
 
 SIZES = sorted({1, 2, 4, 8, 16, 32, 64, len(CUBES)}, reverse=True)
-"""Rows of one statement: each number is prepared once, and there are few. One call has as many rows as there are cubes."""
+"""Rows of one statement: each number is prepared once, and there are few. One call has a row for each cube."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def run(connection: Connection[Any], statements: Iterable[Statement]) -> None:
     """
     link, known = connection.pgconn, _prepared.setdefault(connection, {})
     made: dict[bytes, bytes] = {}
+    sent: list[bytes | None] = []  # what each answer is to: a statement that is prepared, or one that is run
     is_settled = False
     try:
         link.enter_pipeline_mode()
@@ -41,18 +42,20 @@ def run(connection: Connection[Any], statements: Iterable[Statement]) -> None:
             if name is None:
                 name = made[sql] = b"ledger_%d" % next(_names)
                 link.send_prepare(name, sql)
+                sent.append(sql)
             link.send_query_prepared(name, values)
+            sent.append(None)
         link.pipeline_sync()
-        failure = _settle(link)
+        done, failure = _settle(link)
         error = error_from_result(failure) if failure else None
         link.exit_pipeline_mode()
         is_settled = True
     finally:
         if not is_settled and link.status == ConnStatus.OK:
             connection.close()  # nobody knows what it would answer next
+    known.update((sql, made[sql]) for sql in sent[:done] if sql is not None)
     if error:
         raise error
-    known |= made
 
 
 def forget(connection: Connection[Any]) -> None:
@@ -60,9 +63,9 @@ def forget(connection: Connection[Any]) -> None:
     _prepared.pop(connection, None)
 
 
-def _settle(link: PGconn) -> PGresult | None:
-    """Send what is left, read all answers, and give the first that is an error."""
-    ready, error = poll(), None
+def _settle(link: PGconn) -> tuple[int, PGresult | None]:
+    """Send what is left, read all answers, and give the number of those before the first that is an error, and it."""
+    ready, done, error = poll(), 0, None
     while True:
         ready.register(link.socket, POLLIN | POLLOUT if link.flush() else POLLIN)
         while link.is_busy():
@@ -74,8 +77,10 @@ def _settle(link: PGconn) -> PGresult | None:
         if answer is None:
             continue  # the end of one statement's answers
         if answer.status == ExecStatus.PIPELINE_SYNC:
-            return error
+            return done, error
         if answer.status == ExecStatus.FATAL_ERROR:
             error = error or answer
             if link.status != ConnStatus.OK:
-                return error
+                return done, error
+        elif error is None:
+            done += 1

@@ -11,6 +11,6 @@ AS $$ SELECT ARRAY(SELECT DISTINCT unnest(one || other) ORDER BY 1) $$;
 
 class Migration(migrations.Migration):
 
-    dependencies = [("analytics", "0006_fill_sessions")]
+    dependencies = [("analytics", "0007_reconciliation")]
 
     operations = [migrations.RunSQL(CREATE, "DROP FUNCTION analytics_union;")]

@@ -1,6 +1,5 @@
 """The writer: what a call becomes, once, together with its sums."""
 
-import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -8,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import Organization, Project, User
-from analytics import ledger_pool, recording
+from analytics import ledger_pool
 from analytics.cubes import CUBES
 from analytics.models import Rollup, UsageEvent
 from analytics.recording import Recorded, record
@@ -184,113 +183,6 @@ def test_text_that_postgresql_cannot_store_is_cleaned(acme: Organization) -> Non
     assert (event.expert_id, event.metadata["k"][0]) == ("x" * 200, "v")
 
 
-def test_a_call_is_recorded_though_its_caller_rolls_back(acme: Organization) -> None:
-    from django.db import transaction
-
-    with pytest.raises(RuntimeError), transaction.atomic():
-        LedgerRecorder().finish(call(organization=acme.slug))
-        raise RuntimeError
-    assert UsageEvent.objects.count() == 1
-
-
-class Outage:
-    """A database that refuses for as long as ``on``."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.on = True
-        real = recording.ledger_connection
-
-        def connect():  # type: ignore[no-untyped-def]
-            if self.on:
-                raise psycopg.OperationalError("the server is away")
-            return real()
-
-        monkeypatch.setattr(recording, "ledger_connection", connect)
-        monkeypatch.setattr(writer, "RETRY_SECONDS", 0.02)
-
-
-@pytest.fixture
-def outage(monkeypatch: pytest.MonkeyPatch) -> Outage:
-    return Outage(monkeypatch)
-
-
-def test_calls_wait_in_memory_while_the_database_is_away(acme: Organization, outage: Outage) -> None:
-    recorder = LedgerRecorder()
-    calls = [call(organization=acme.slug) for _ in range(5)]
-    for one in calls:
-        recorder.finish(one)
-    assert not recorder.flush(timeout=0.1)
-    outage.on = False
-    assert recorder.flush(timeout=5)
-    assert UsageEvent.objects.count() == 5
-
-
-def test_a_full_memory_is_counted_and_logged_whole(outage: Outage, caplog: pytest.LogCaptureFixture) -> None:
-    recorder, before = LedgerRecorder(memory=1), writer.lost_calls
-    recorder.finish(call())
-    with caplog.at_level(logging.ERROR, "usage.recording"):
-        recorder.finish(call(request_id="the-lost-one"))
-    assert writer.lost_calls == before + 1
-    assert "the-lost-one" in caplog.text
-    outage.on = False
-    assert recorder.flush(timeout=5)
-
-
-def test_a_call_that_cannot_be_recorded_does_not_hold_up_the_others(
-    acme: Organization, outage: Outage, caplog: pytest.LogCaptureFixture
-) -> None:
-    recorder = LedgerRecorder()
-    for one in (call(), call(usage=usage(-5, 1)), call()):
-        recorder.finish(one)
-    outage.on = False
-    assert recorder.flush(timeout=5)
-    assert UsageEvent.objects.count() == 2
-
-
-def test_a_server_that_hangs_does_not_hold_the_caller(acme: Organization, settings: Any) -> None:
-    """It neither answers nor closes: the caller waits as long as is allowed, the next one not at all, none is lost."""
-    ledger_pool.close()  # so that there is one connection, the one to be stopped
-    recorder = LedgerRecorder()
-    recorder.finish(call())
-    with ledger_pool.ledger_connection() as connection:
-        pid = connection.info.backend_pid
-    settings.RECORDING_TIMEOUT_MS = 300
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        first, second = timed(lambda: recorder.finish(call())), timed(lambda: recorder.finish(call()))
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    assert 0.25 < first < 1
-    assert second < 0.1
-    assert recorder.flush(timeout=10)
-    assert UsageEvent.objects.count() == 3
-
-
-def timed(work: Callable[[], object]) -> float:
-    start = time.monotonic()
-    work()
-    return time.monotonic() - start
-
-
-def test_a_standby_that_takes_no_writes_is_waited_for(
-    acme: Organization, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    refusals = iter([ReadOnlySqlTransaction("cannot execute COPY in a read-only transaction")])
-    real = recording._insert
-
-    def insert(*args: Any) -> None:
-        for refusal in refusals:
-            raise refusal
-        real(*args)
-
-    monkeypatch.setattr(recording, "_insert", insert)
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.02)
-    recorder, before = LedgerRecorder(), writer.lost_calls
-    recorder.finish(call())
-    assert recorder.flush(timeout=5)
-    assert (UsageEvent.objects.count(), writer.lost_calls) == (1, before)
-
-
 def test_a_young_table_is_written_to_as_quickly_as_an_old_one(acme: Organization) -> None:
     """Before its first ANALYZE, within the recorder's own time limit: the plan must not read all events for each."""
     from django.db import connection
@@ -308,63 +200,3 @@ def test_the_statement_of_one_call_is_prepared_once(acme: Organization) -> None:
     with ledger_pool.ledger_connection() as connection:
         prepared = connection.execute("SELECT statement FROM pg_prepared_statements").fetchall()
     assert sum("INSERT INTO analytics_usageevent" in statement for (statement,) in prepared) == 1
-
-
-def test_many_threads_share_transactions(acme: Organization) -> None:
-    recorder = LedgerRecorder()
-    threads = [threading.Thread(target=lambda: [recorder.finish(call()) for _ in range(10)]) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert UsageEvent.objects.count() == 100
-
-
-def test_calls_that_end_at_exit_are_written(acme: Organization) -> None:
-    """A process that ends with a stream still open: its call is ended by an exit handler, and recorded."""
-    program = """
-import os, django
-django.setup()
-from django.db import connections
-connections["default"].settings_dict["NAME"] = os.environ["TEST_DATABASE"]
-from groq_client import Groq
-from groq_client.simulator.server import running_simulator
-simulator = running_simulator()
-client = Groq(api_key="gsk_test", base_url=simulator.__enter__().base_url)
-messages = [{"role": "user", "content": "hi"}]
-stream = client.chat.completions.create(model="openai/gpt-oss-20b", messages=messages, stream=True)
-next(stream)
-"""
-    from django.db import connection
-
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "usage_dashboard.settings",
-        "TEST_DATABASE": str(connection.settings_dict["NAME"]),
-    }
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
-    assert UsageEvent.objects.get().error_code == "abandoned"
-
-
-def test_finish_never_raises(acme: Organization, caplog: pytest.LogCaptureFixture) -> None:
-    LedgerRecorder().finish(call(usage=usage(-1, -1)))
-    assert "could not be recorded" in caplog.text
-
-
-def test_a_stopped_connection_is_replaced(acme: Organization) -> None:
-    """The server restarts between two calls: the second call notices and is recorded all the same."""
-    recorder = LedgerRecorder()
-    recorder.finish(call())
-    with ledger_pool.ledger_connection() as connection:
-        pid = connection.info.backend_pid
-    from django.db import connection as page_connection
-
-    page_connection.cursor().execute("SELECT pg_terminate_backend(%s)", [pid])
-    recorder.finish(call())
-    assert recorder.flush(timeout=5)
-    assert UsageEvent.objects.count() == 2
-
-
-def test_usage_debug_logs_each_event(acme: Organization, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "usage.recording"):
-        LedgerRecorder().finish(call(request_id="look-at-me"))
-    assert "look-at-me" in caplog.text
