@@ -16,6 +16,9 @@ COLUMN = "organization_id"
 FUNCTIONS = ("analytics_union(anyarray, anyarray)",)
 """That statements on these tables call, so that every node needs them."""
 
+LOCAL_BYTES = "SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(%s)"
+"""Of a table and its partitions on the coordinator itself: what was there before it was distributed."""
+
 
 class NotAClusterError(Exception):
     """The message says what is missing and what to do about it."""
@@ -47,12 +50,14 @@ def _steps() -> Iterator[Step]:
     for function in FUNCTIONS:
         yield Step(f"Every node knows {function}", f"SELECT create_distributed_function('{function}')")
     for table in TABLES:
-        if not _answer("SELECT count(*) FROM pg_dist_partition WHERE logicalrelid = %s::regclass", table):
+        is_spread = _answer("SELECT count(*) FROM pg_dist_partition WHERE logicalrelid = %s::regclass", table)
+        if not is_spread:
             place = "none" if table == TABLES[0] else TABLES[0]
             yield Step(
                 f"{table} is spread over the nodes by {COLUMN}",
                 f"SELECT create_distributed_table('{table}', '{COLUMN}', colocate_with => '{place}')",
             )
+        if not is_spread or _answer(LOCAL_BYTES, table):
             yield Step(
                 f"The coordinator's copy of the rows of {table} goes",
                 f"SELECT truncate_local_data_after_distributing_table('{table}')",

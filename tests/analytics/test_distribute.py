@@ -1,10 +1,15 @@
 """``manage.py distribute``, against stand-ins of Citus' functions that note what they are asked for."""
 
+from datetime import date
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+
+from accounts.models import Organization
+from analytics.distribution import TABLES
+from analytics.models import Rollup
 
 pytestmark = pytest.mark.django_db
 
@@ -64,9 +69,20 @@ def test_the_large_tables_are_distributed_by_organization_and_lie_together(clust
 
 def test_what_is_done_is_not_done_again(cluster: None) -> None:
     with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE analytics_usageevent, analytics_session")
         cursor.execute("INSERT INTO pg_dist_partition VALUES ('analytics_usageevent'), ('analytics_session')")
     distribute("--yes")
     assert asked() == [ALL[0], *ALL[3:5]]
+
+
+def test_rows_that_were_left_on_the_coordinator_go_in_the_next_run(cluster: None, acme: Organization) -> None:
+    """The command was killed between the two steps."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE analytics_rollup")
+        cursor.execute("INSERT INTO pg_dist_partition SELECT unnest(%s::regclass[])", [list(TABLES)])
+    Rollup.objects.create(organization=acme, cube=1, day=date(2026, 11, 2), latency_ms_min=0, latency_ms_max=0)
+    distribute("--yes")
+    assert "truncate analytics_rollup" in asked()
 
 
 def test_a_dry_run_prints_and_does_nothing(cluster: None) -> None:
