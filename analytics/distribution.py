@@ -16,7 +16,10 @@ COLUMN = "organization_id"
 FUNCTIONS = ("analytics_union(anyarray, anyarray)",)
 """That statements on these tables call, so that every node needs them."""
 
-LOCAL_BYTES = "SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(%s)"
+LOCAL_BYTES = """
+SELECT pg_relation_size(large) + (SELECT coalesce(sum(pg_relation_size(relid)), 0) FROM pg_partition_tree(large))
+FROM CAST(%s AS regclass) AS large
+"""
 """Of a table and its partitions on the coordinator itself: what was there before it was distributed."""
 
 
