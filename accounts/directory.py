@@ -1,6 +1,7 @@
 """The names that calls give, turned into ids. Nothing is lost for want of a name: what is new is made on first use.
 
-Works on the recorder's own connection, in autocommit mode. Known names cost one statement, however many. New ones are
+Works on the recorder's own connection, in autocommit mode. Known names cost one statement, however many, and another
+question may be answered beside. New ones are
 made one process at a time, under an advisory lock, so that two processes that meet the same new name agree on one row,
 the caps hold exactly and nobody deadlocks. The admin's forms do not take that lock; against them, ON CONFLICT helps.
 """
@@ -9,8 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from django.conf import settings
@@ -27,8 +27,7 @@ MAX_WARNINGS = 1_000
 """So many different names are complained about; who sends ever new ones must not fill the memory or the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """What a call says: the organization's slug, the project's slug, the person's handle; "" where it says nothing."""
 
     organization: str
@@ -36,8 +35,7 @@ class Names:
     user: str
 
 
-@dataclass(frozen=True, slots=True)
-class Whose:
+class Whose(NamedTuple):
     """What the ledger stores. None for a project or user that was not named or is beyond the cap."""
 
     organization_id: int
@@ -61,13 +59,15 @@ class _Row(NamedTuple):
 LOOK_UP = """
 SELECT asked.position, organization.id, organization.slug, organization.time_zone,
     (SELECT id FROM accounts_project WHERE organization_id = organization.id AND slug = asked.project),
-    (SELECT id FROM accounts_user WHERE organization_id = organization.id AND handle = asked.person)
+    (SELECT id FROM accounts_user WHERE organization_id = organization.id AND handle = asked.person),
+    beside.*
 FROM unnest((SELECT %s::text[]), (SELECT %s::text[]), (SELECT %s::text[]))
     WITH ORDINALITY AS asked (organization, project, person, position)
 LEFT JOIN LATERAL (
     SELECT id, slug, time_zone FROM accounts_organization
     WHERE slug IN (asked.organization, %s) ORDER BY slug = asked.organization DESC LIMIT 1
 ) AS organization ON true
+CROSS JOIN ({beside}) AS beside
 """
 
 MAKE_DEFAULT_ORGANIZATION = """
@@ -94,27 +94,33 @@ COUNT = {
 }
 
 
-def resolve(connection: psycopg.Connection, names: Iterable[Names]) -> dict[Names, Whose]:
-    """Everybody's ids. Raises only what the connection raises.
+def resolve(
+    connection: psycopg.Connection, names: Iterable[Names], beside: str = "SELECT"
+) -> tuple[dict[Names, Whose], tuple[Any, ...]]:
+    """Everybody's ids, and the one row that the SELECT ``beside`` yields, which costs no round trip of its own.
+    Raises only what the connection raises.
 
     An empty or unknown organization is the default one. An unknown project is made, and so is an unknown person, who
     cannot sign in, up to settings.PROJECT_CAP and USER_CAP in an organization. Names are compared byte by byte.
     """
     wanted = list(dict.fromkeys(names))
     if not wanted:
-        return {}
-    rows = _look_up(connection, wanted)
+        return {}, ()
+    rows, answer = _look_up(connection, wanted, beside)
     if any(map(_is_incomplete, rows)):
         _make_missing(connection, [row.names for row in rows if _is_incomplete(row)])
-        rows = _look_up(connection, wanted)
-    return {row.names: _whose(row) for row in rows}
+        rows, answer = _look_up(connection, wanted, beside)
+    return {row.names: _whose(row) for row in rows}, answer
 
 
-def _look_up(connection: psycopg.Connection, wanted: list[Names]) -> list[_Row]:
-    columns = [n.organization for n in wanted], [n.project for n in wanted], [n.user for n in wanted]
+def _look_up(
+    connection: psycopg.Connection, wanted: list[Names], beside: str = "SELECT"
+) -> tuple[list[_Row], tuple[Any, ...]]:
+    columns = [list(column) for column in zip(*wanted, strict=True)]
     with connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute(LOOK_UP, [*columns, settings.DEFAULT_ORGANIZATION])
-        return [_Row(wanted[position - 1], *rest) for position, *rest in cursor]
+        cursor.execute(LOOK_UP.format(beside=beside), [*columns, settings.DEFAULT_ORGANIZATION])
+        found = cursor.fetchall()
+    return [_Row(wanted[row[0] - 1], *row[1:6]) for row in found], found[0][6:]
 
 
 def _whose(row: _Row) -> Whose:
@@ -142,11 +148,11 @@ def _make_missing(connection: psycopg.Connection, wanted: list[Names]) -> None:
     """Make what ``wanted`` lacks and nobody else made meanwhile."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        rows = _look_up(connection, wanted)
+        rows, _ = _look_up(connection, wanted)
         if any(row.organization_id is None for row in rows):
             slug = settings.DEFAULT_ORGANIZATION
             connection.execute(MAKE_DEFAULT_ORGANIZATION, [slug.replace("-", " ").title(), slug])
-            rows = _look_up(connection, wanted)
+            rows, _ = _look_up(connection, wanted)
         for organization_id, slug in sorted({(row.organization_id, row.slug) for row in rows if row.organization_id}):
             own = [row for row in rows if row.organization_id == organization_id]
             projects = dict.fromkeys(row.names.project for row in own if _lacks_project(row))

@@ -30,6 +30,14 @@ MEASURES = {
 # How two rows of the same key become one, where that is not addition.
 MERGE = {"latency_ms_min": "least", "latency_ms_max": "greatest"}
 
+
+def _merge(measure: str) -> str:
+    old, new = f"old.{measure}", f"excluded.{measure}"
+    return f"{measure} = {MERGE[measure]}({old}, {new})" if measure in MERGE else f"{measure} = {old} + {new}"
+
+
+ON_CONFLICT = f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {', '.join(_merge(name) for name in MEASURES)}"
+
 BUCKET_SQL = f"width_bucket(latency_ms, '{{{','.join(map(str, BUCKET_BOUNDS_MS))}}}'::int[])"
 
 
@@ -42,7 +50,7 @@ def add_to_rollups(events: str) -> str:
 INSERT INTO analytics_rollup AS old ({", ".join((*KEY, *MEASURES))})
 {sums(events)}
 ORDER BY {", ".join(str(KEY.index(name) + 1) for name in ORDER)}
-ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(_merge(name) for name in MEASURES)}
+{ON_CONFLICT}
 """
 
 
@@ -80,8 +88,3 @@ def _cube_number() -> str:
 def _dimension(name: str) -> str:
     default = "0" if name in NUMBER_DIMENSIONS else "''"
     return f"coalesce({_SOURCE.get(name, name)}, {default})"
-
-
-def _merge(measure: str) -> str:
-    old, new = f"old.{measure}", f"excluded.{measure}"
-    return f"{measure} = {MERGE[measure]}({old}, {new})" if measure in MERGE else f"{measure} = {old} + {new}"

@@ -1,9 +1,10 @@
 """From a finished call to the values of its event row: whose it is, which day it belongs to, what it costs."""
 
 import json
-from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache, lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from accounts.directory import Whose
@@ -17,6 +18,7 @@ Value = str | int | float | bool | Decimal | datetime | date | None
 Row = tuple[Value, ...]
 
 MAX_INT = 2**31 - 1
+MILLISECOND = Decimal("0.001")
 LIMITS = {
     "input_tokens": MAX_COUNT,
     "output_tokens": MAX_COUNT,
@@ -44,8 +46,7 @@ class InvalidCallError(ValueError):
     """A call that cannot be recorded as it is; the message says which number is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """What a call costs, at which version, and how a compound call's cost divides."""
 
     cost_usd: Decimal | None
@@ -59,21 +60,21 @@ def event_row(call: Call, whose: Whose, book: PriceBook) -> Row:
     _check(usage)
     who = call.attribution
     charge = charge_of(call, whose.organization_id, book)
-    local = call.started_at.astimezone(ZoneInfo(whose.time_zone))
+    local = call.started_at.astimezone(_zone(whose.time_zone))
     limit = call.rate_limit
     return (
         whose.organization_id, storable(call.request_id), call.started_at, local.date(), local.hour,
-        storable(call.provider, 50), storable(call.model or call.model_requested), storable(call.model_requested),
-        call.operation, storable(who.feature or call.operation), whose.project_id, whose.user_id,
-        storable(who.expert_id), storable(who.template_id), storable(who.session_id),
+        _name(call.provider, 50), _name(call.model or call.model_requested), _name(call.model_requested),
+        call.operation, _name(who.feature or call.operation), whose.project_id, whose.user_id,
+        _name(who.expert_id), _name(who.template_id), storable(who.session_id),
         storable(call.provider_request_id),
-        call.status, storable(call.error_code), storable(call.error_message, 500), call.http_status,
+        call.status, _name(call.error_code), storable(call.error_message, 500), call.http_status,
         min(call.attempts, 32_767), call.stream,
         usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.cached_tokens, usage.reasoning_tokens,
-        usage.audio_seconds, usage.characters, usage.estimated,
+        _milliseconds(usage.audio_seconds), usage.characters, usage.estimated,
         min(max(call.latency_ms, 0), MAX_INT), call.ttft_ms, usage.queue_ms, usage.prompt_ms, usage.completion_ms,
         None if charge.cost_usd is None else to_nano(charge.cost_usd), charge.price_id, _json(charge.breakdown),
-        storable(call.service_tier, 20),
+        _name(call.service_tier, 20),
         limit.limit_requests, limit.remaining_requests, limit.limit_tokens, limit.remaining_tokens,
         _json(who.metadata) if who.metadata else "{}",
     )  # fmt: skip
@@ -127,14 +128,23 @@ def _used_anything(usage: Usage) -> bool:
 
 
 def _check(usage: Usage) -> None:
-    for name, limit in LIMITS.items():
-        value = getattr(usage, name)
-        if not 0 <= value <= limit:
-            raise InvalidCallError(f"{name} is {value}; it must be between 0 and {limit}.")
-    if not usage.audio_seconds.is_finite() or not 0 <= usage.audio_seconds < MAX_COUNT:
-        raise InvalidCallError(f"audio_seconds is {usage.audio_seconds}; it must be between 0 and {MAX_COUNT}.")
+    seconds = usage.audio_seconds
+    if min(counts := [getattr(usage, name) for name in LIMITS]) < 0 or max(counts) > MAX_COUNT:
+        for name, limit in LIMITS.items():
+            if not 0 <= (value := getattr(usage, name)) <= limit:
+                raise InvalidCallError(f"{name} is {value}; it must be between 0 and {limit}.")
+    if seconds and not (seconds.is_finite() and 0 < seconds < MAX_COUNT):
+        raise InvalidCallError(f"audio_seconds is {seconds}; it must be between 0 and {MAX_COUNT}.")
     for part in usage.parts:
         _check(part.usage)
+
+
+def _milliseconds(seconds: Decimal) -> Decimal:
+    """As PostgreSQL would round it to its column: so are the sums of the rounded."""
+    return seconds.quantize(MILLISECOND, ROUND_HALF_UP) if seconds else seconds
+
+
+_zone = cache(ZoneInfo)
 
 
 def storable(value: str, limit: int = 200) -> str:
@@ -142,6 +152,10 @@ def storable(value: str, limit: int = 200) -> str:
     if not value.isprintable():
         value = value.replace("\0", "").encode("utf-8", "replace").decode()
     return value[:limit]
+
+
+# Names come again and again; ids do not, and are not remembered.
+_name = lru_cache(maxsize=10_000)(storable)
 
 
 def _json(value: object) -> str | None:

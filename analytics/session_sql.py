@@ -35,11 +35,20 @@ _MERGE = {
     "first_day": "least(old.first_day, excluded.first_day)",
     "last_day": "greatest(old.last_day, excluded.last_day)",
     **{
-        name: f"CASE WHEN old.{name} @> excluded.{name} THEN old.{name} ELSE"
-        f" ARRAY(SELECT DISTINCT unnest(old.{name} || excluded.{name}) ORDER BY 1) END"
+        name: f"CASE WHEN old.{name} @> excluded.{name} THEN old.{name}"
+        f" ELSE analytics_union(old.{name}, excluded.{name}) END"
         for name in ARRAYS
     },
 }
+
+
+def _merged(name: str) -> str:
+    return _MERGE.get(name, f"old.{name} + excluded.{name}")
+
+
+ON_CONFLICT = (
+    f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {', '.join(f'{name} = {_merged(name)}' for name in MEASURES)}"
+)
 
 
 def add_to_sessions(events: str) -> str:
@@ -49,7 +58,7 @@ def add_to_sessions(events: str) -> str:
 INSERT INTO analytics_session AS old ({", ".join((*KEY, *MEASURES))})
 {sums(events)}
 ORDER BY 1, 2, 3
-ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {", ".join(f"{name} = {_merged(name)}" for name in MEASURES)}
+{ON_CONFLICT}
 """
 
 
@@ -62,7 +71,3 @@ FROM {events}
 WHERE session_id <> ''
 GROUP BY 1, 2, 3
 """  # noqa: S608 - made of this module's own words
-
-
-def _merged(name: str) -> str:
-    return _MERGE.get(name, f"old.{name} + excluded.{name}")

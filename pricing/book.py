@@ -49,10 +49,11 @@ class PriceBook:
     def in_force(self, provider: str, model: str, organization_id: int | None, at: datetime) -> Price | None:
         """What ``Price.objects.in_force`` answers. See pick_in_force."""
         for scope in (organization_id, None):
-            versions = self._scopes.get((provider, model, scope), ())
-            latest = next((version for version in versions if version.effective_from <= at), None)
-            if latest is not None and not latest.follows_everybody:
-                return latest
+            for version in self._scopes.get((provider, model, scope), ()):
+                if version.effective_from <= at:
+                    if version.follows_everybody:
+                        break
+                    return version
         return None
 
 

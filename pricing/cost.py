@@ -1,10 +1,9 @@
 """What a usage costs at a price. Pure and exact; the only place that computes cost."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 NANO = Decimal("1e-9")
 THOUSAND = 1_000
@@ -49,8 +48,7 @@ class Rates(Protocol):
 Unit = Literal["input", "cached", "output", "audio", "characters"]
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """One line of a cost: so much of something, at a rate. A cost is the sum of its charges, rounded once."""
 
     unit: Unit
@@ -119,21 +117,26 @@ def charges(usage: Usage, price: Rates, *, service_tier: str = "") -> tuple[Char
     def in_tier(rate: Decimal | None) -> Decimal | None:
         return EXACT.multiply(rate, BATCH_SHARE) if is_batch and rate is not None else rate
 
+    lines = []
     cached = min(usage.cached_tokens, usage.input_tokens)
     input_rate, cached_rate = in_tier(price.input_usd_per_1k_tokens), price.cached_input_usd_per_1k_tokens
     if is_batch or cached_rate is None:
         cached_rate = input_rate
-    output_rate, audio_rate = in_tier(price.output_usd_per_1k_tokens), in_tier(price.audio_usd_per_hour)
-    character_rate = in_tier(price.usd_per_1k_characters)
-    seconds = max(usage.audio_seconds, Decimal(price.audio_minimum_seconds)) if usage.audio_seconds else 0
-    lines = (
-        Charge("input", usage.input_tokens - cached, input_rate, THOUSAND, input_rate),
-        Charge("cached", cached, cached_rate, THOUSAND, input_rate),
-        Charge("output", usage.output_tokens, output_rate, THOUSAND, output_rate),
-        Charge("audio", seconds, audio_rate, HOUR, audio_rate),
-        Charge("characters", usage.characters, character_rate, THOUSAND, character_rate),
-    )
-    return tuple(line for line in lines if line.amount)
+    if uncached := usage.input_tokens - cached:
+        lines.append(Charge("input", uncached, input_rate, THOUSAND, input_rate))
+    if cached:
+        lines.append(Charge("cached", cached, cached_rate, THOUSAND, input_rate))
+    if usage.output_tokens:
+        rate = in_tier(price.output_usd_per_1k_tokens)
+        lines.append(Charge("output", usage.output_tokens, rate, THOUSAND, rate))
+    if usage.audio_seconds:
+        rate = in_tier(price.audio_usd_per_hour)
+        seconds = max(usage.audio_seconds, Decimal(price.audio_minimum_seconds))
+        lines.append(Charge("audio", seconds, rate, HOUR, rate))
+    if usage.characters:
+        rate = in_tier(price.usd_per_1k_characters)
+        lines.append(Charge("characters", usage.characters, rate, THOUSAND, rate))
+    return tuple(lines)
 
 
 def billing_tier(operation: str, service_tier: str) -> str:

@@ -10,13 +10,17 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from accounts import directory
-from accounts.directory import Names, Whose, resolve
+from accounts.directory import Names, Whose
 from accounts.models import Organization, Project, User
 from tests.cast import connect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def resolve(connection: Connection, names: list[Names]) -> dict[Names, Whose]:
+    return directory.resolve(connection, names)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +58,15 @@ def test_known_names_cost_one_statement(
         Whose(acme.pk, zone, None, None),
         Whose(acme.pk, zone, web.pk, None),
     ]
+
+
+def test_another_question_is_answered_beside(
+    connection: Connection, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Project.objects.create(organization=acme, slug="web", name="The web site")
+    counting = Counting(monkeypatch)
+    assert directory.resolve(connection, [Names("acme", "web", "")], "SELECT 1, 'two'")[1] == (1, "two")
+    assert counting.statements == 1
 
 
 def test_no_names_cost_nothing(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """The writer: what a call becomes, once, together with its sums."""
 
-import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -8,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import Organization, Project, User
-from analytics import ledger_pool, recording
+from analytics import ledger_pool
 from analytics.cubes import CUBES
 from analytics.models import Rollup, UsageEvent
 from analytics.recording import Recorded, record
@@ -184,31 +183,6 @@ def test_text_that_postgresql_cannot_store_is_cleaned(acme: Organization) -> Non
     assert (event.expert_id, event.metadata["k"][0]) == ("x" * 200, "v")
 
 
-def test_concurrent_writers_neither_deadlock_nor_lose(acme: Organization, globex: Organization, price: Price) -> None:
-    """Eight writers, the same hot rollup rows, each batch in another order and with a share of the others' calls."""
-    shared = [call(organization=slug, user=f"u{n % 3}") for n in range(20) for slug in (acme.slug, globex.slug)]
-    failures: list[BaseException] = []
-
-    def write(seed: int) -> None:
-        try:
-            for round_ in range(5):
-                own = [call(organization=(acme, globex)[n % 2].slug, user=f"u{n % 3}") for n in range(10)]
-                batch = own + shared
-                record(batch[(seed + round_) % len(batch) :] + batch[: (seed + round_) % len(batch)])
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert UsageEvent.objects.count() == 8 * 5 * 10 + len(shared)
-    for cube in CUBES:
-        assert sum(Rollup.objects.filter(cube=cube.number).values_list("requests", flat=True)) == 440
-
-
 def test_a_young_table_is_written_to_as_quickly_as_an_old_one(acme: Organization) -> None:
     """Before its first ANALYZE, within the recorder's own time limit: the plan must not read all events for each."""
     from django.db import connection
@@ -225,6 +199,4 @@ def test_the_statement_of_one_call_is_prepared_once(acme: Organization) -> None:
         record([call(organization=acme.slug, usage=usage(tokens, 1), session_id="s" if tokens > 1 else "")])
     with ledger_pool.ledger_connection() as connection:
         prepared = connection.execute("SELECT statement FROM pg_prepared_statements").fetchall()
-    assert [statement for (statement,) in prepared if "INSERT INTO analytics_usageevent" in statement] == [
-        recording.RECORD_ONE
-    ]
+    assert sum("INSERT INTO analytics_usageevent" in statement for (statement,) in prepared) == 1

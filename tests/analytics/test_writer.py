@@ -410,10 +410,10 @@ def test_a_standby_that_takes_no_writes_is_waited_for(
     refusals = iter([ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction")])
     real = recording._write
 
-    def write(*args: Any) -> Any:
+    def write(*args: Any, **named: Any) -> Any:
         for refusal in refusals:
             raise refusal
-        return real(*args)
+        return real(*args, **named)
 
     monkeypatch.setattr(recording, "_write", write)
     before = settling.lost_calls

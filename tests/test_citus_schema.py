@@ -1,0 +1,151 @@
+"""What plain PostgreSQL can tell about the promise that the ledger can lie on a Citus cluster."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import now
+
+from accounts.models import Organization, Role
+from analytics import pipeline, recording
+from analytics.distribution import COLUMN, FUNCTIONS, TABLES
+from analytics.models import UsageEvent
+from analytics.recording import COPY_FROM, record
+from tests.analytics.calls import call
+from tests.cast import make_user, signed_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PARTITIONS = """
+SELECT large::text FROM unnest(%s::regclass[]) AS large UNION
+SELECT relid::regclass::text FROM unnest(%s::regclass[]) AS large, pg_partition_tree(large)
+"""
+UNIQUE_WITHOUT_ORGANIZATION = """
+SELECT indexrelid::regclass::text FROM pg_index
+WHERE indrelid = ANY(%s::regclass[]) AND indisunique AND NOT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = indrelid AND attnum = ANY(indkey) AND attname = %s)
+"""
+FOREIGN_KEYS = """
+SELECT conname FROM pg_constraint
+WHERE contype = 'f' AND (conrelid = ANY(%s::regclass[]) OR confrelid = ANY(%s::regclass[]))
+"""
+TRIGGERS = "SELECT tgname FROM pg_trigger WHERE tgrelid = ANY(%s::regclass[])"
+EXCLUSIONS = "SELECT conname FROM pg_constraint WHERE contype = 'x' AND conrelid = ANY(%s::regclass[])"
+
+
+def rows(sql: str, *parameters: object) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [value for (value,) in cursor.fetchall()]
+
+
+@pytest.fixture
+def large() -> list[str]:
+    """The large tables and their partitions."""
+    return rows(PARTITIONS, list(TABLES), list(TABLES))
+
+
+def test_every_unique_key_of_a_large_table_has_the_organization(large: list[str]) -> None:
+    assert {*TABLES} < {*large}
+    assert rows(UNIQUE_WITHOUT_ORGANIZATION, large, COLUMN) == []
+
+
+def test_large_tables_have_no_foreign_keys_triggers_or_exclusions(large: list[str]) -> None:
+    assert rows(FOREIGN_KEYS, large, large) == []
+    assert rows(TRIGGERS, large) == []
+    assert rows(EXCLUSIONS, large) == []
+
+
+def test_tables_lie_together_because_their_columns_have_one_type(large: list[str]) -> None:
+    types = "SELECT DISTINCT atttypid::regtype::text FROM pg_attribute WHERE attrelid = ANY(%s::regclass[])"
+    assert rows(f"{types} AND attname = %s", large, COLUMN) == ["bigint"]
+
+
+def test_functions_in_upserts_are_immutable() -> None:
+    volatility = "SELECT provolatile::text FROM pg_proc WHERE oid = ANY(%s::regprocedure[])"
+    assert rows(volatility, list(FUNCTIONS)) == ["i"] * len(FUNCTIONS)
+
+
+# The writer.
+
+Sent = tuple[str, list[str | None]]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
+    """The statements that the recorder sends, with their parameters, COPY aside."""
+    seen: list[Sent] = []
+    run = pipeline.run
+
+    def noted(link: Any, statements: Any) -> None:
+        listed = list(statements)
+        seen.extend((sql.decode(), [value and value.decode() for value in values]) for sql, values in listed)
+        run(link, listed)
+
+    monkeypatch.setattr(pipeline, "run", noted)
+    return seen
+
+
+def organizations(statement: Sent) -> set[str | None]:
+    """The organizations that an INSERT ... VALUES names: the parameters in the place of their column."""
+    sql, values = statement
+    head = re.match(r"INSERT INTO analytics_\w+(?: AS old)? \(([^)]*)\) VALUES \(", sql)
+    assert head, sql
+    columns = head[1].split(", ")
+    return set(values[columns.index(COLUMN) :: len(columns)])
+
+
+@pytest.mark.parametrize("each", [1, 7, COPY_FROM])
+def test_a_transaction_of_the_writer_names_one_organization(
+    acme: Organization, globex: Organization, sent: list[Sent], each: int
+) -> None:
+    calls = [call(organization=slug, session_id=f"s{n}") for n in range(each) for slug in (acme.slug, globex.slug)]
+    record(calls)
+    transactions = " ".join("|" if sql in ("BEGIN", "COMMIT") else str(organizations((sql, v))) for sql, v in sent)
+    named = [set(re.findall(r"\d+", part)) for part in transactions.split("|") if part.strip()]
+    assert named == [{str(acme.pk)}, {str(globex.pk)}]
+    assert not [sql for sql, _ in sent if re.search(r"\bSELECT\b|\bWITH\b|\bunnest\b", sql)]
+
+
+def test_what_is_there_already_is_looked_up_in_one_organization(acme: Organization) -> None:
+    again = call(organization=acme.slug)
+    record([again])
+    record([again])
+    assert f"{COLUMN} = $1" in recording.FIND_EVENTS
+
+
+# The pages.
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.USER])
+def test_what_one_organizations_people_ask_goes_to_its_shard(
+    acme: Organization, globex: Organization, role: Role
+) -> None:
+    client = signed_in(make_user("boss", role, acme))
+    for slug in (acme.slug, globex.slug):
+        record([call(organization=slug, user="boss", session_id="s", at=now() - timedelta(hours=n)) for n in range(5)])
+    event = UsageEvent.objects.filter(organization=acme).first()
+    assert event is not None
+    for page in (
+        "",
+        "charts/",
+        "requests/",
+        "sessions/",
+        "models/",
+        "choices/model/",
+        f"requests/{acme.pk}-{event.pk}/",
+    ):
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(f"/{page}").status_code == 200, page
+        for sql in (query["sql"] for query in captured.captured_queries):
+            if re.search("|".join(TABLES), sql):
+                assert named_organizations(sql) == {str(acme.pk)}, (page, sql)
+
+
+def named_organizations(sql: str) -> set[str]:
+    """All that a statement compares the column to."""
+    compared = re.findall(rf"{COLUMN}\"? (?:=|IN) \(?(\d[\d, ]*)", sql)
+    return {number.strip() for numbers in compared for number in numbers.split(",")}
