@@ -230,11 +230,11 @@ def _begin(
     names = frozenset(name for name in headers if context.is_usage_header(name))
     if names:
         options = options.model_copy(update={"headers": _without(headers, names)})
-    operation = operation_of(options.method, options.url)
-    told = client._ours["recorder"] if "recorder" in client._ours else default_recorder()
-    if operation is None or told is None:
-        return options, None
     try:
+        operation = operation_of(options.method, options.url)
+        told = client._ours["recorder"] if "recorder" in client._ours else default_recorder()
+        if operation is None or told is None:
+            return options, None
         said = context.attribution_from_headers(headers) if names else NOTHING_SAID
         attribution = context.attribution_of_call(client._attribution, said)
         asked = asked_of(
@@ -270,12 +270,12 @@ def _sending(request: httpx.Request) -> None:
 
 
 def _answered(response: httpx.Response) -> None:
-    lease = _lease_of_this_call()
-    if lease is not None:
-        try:
+    try:
+        lease = _lease_of_this_call()
+        if lease is not None:
             lease.is_handed_on = observe(response, lease)
-        except Exception:
-            note_failure("reading an answer")
+    except Exception:
+        note_failure("reading an answer")
 
 
 def _lease_of_this_call() -> Lease | None:

@@ -196,9 +196,12 @@ class Recording:
 
     def _is_to_be_told_elsewhere(self) -> bool:
         """Whether telling may block: the recorder does, or there are tokens to be counted."""
-        return recorder.is_blocking(self._recorder, "finish") or (
-            self.answer is not None and not self.answer.is_counted
-        )
+        try:
+            is_to_be_counted = self.answer is not None and not self.answer.is_counted
+        except Exception:
+            note_failure("reading an answer")
+            return True
+        return is_to_be_counted or recorder.is_blocking(self._recorder, "finish")
 
     def _tell(self) -> None:
         """Completes the call and hands it to the recorder.
@@ -221,10 +224,16 @@ class Recording:
             self._complete()
         except Exception:
             note_failure("reading an answer")
+        try:
+            self._forget_content()
+        except Exception:
+            note_failure("forgetting an answer")
+
+    def _forget_content(self) -> None:
+        self._error = None
+        self._asked = Asked(self.call.operation)
         if self.answer is not None:
             self.answer.forget()
-        self._asked = Asked(self.call.operation)
-        self._error = None
 
     # What is recorded of it
 
