@@ -1,0 +1,244 @@
+"""An exception is raised at each line of the recorder, one after the other: the caller gets what the SDK alone gives.
+
+A run without fault tells which lines there are, in the caller's thread and in those of the recorder. Then each is made
+to fail once, the first time that it is reached, in a call of its own.
+
+The lines are those that only the recorder has need of. Those of groq_client/client.py and of the observed streams that
+hand the SDK's request, bytes and errors on are the call itself: whatever is raised there is the caller's by rights, as
+it would be in the SDK. A bare ``try:`` does nothing that could fail: an exception there would only come between the
+taking of a lock and the block that gives it back. Where an exception leaves a lock or a queue as it should not be, that
+shows in the next call.
+"""
+
+import asyncio
+import linecache
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import groq
+import pytest
+
+import groq_client
+from accounts.models import Organization
+from analytics import settling, writer
+from analytics.models import UsageEvent
+from analytics.writer import LedgerRecorder
+from groq_client import Recorder, usage_context
+from groq_client.recorder import failures
+from groq_client.simulator.server import SimulatorHandle, running_simulator
+from tests.groq_client.memory import MESSAGES, MODEL, Memory
+
+ROOT = Path(__file__).parent.parent
+CLIENT: dict[str, tuple[str, ...]] = {
+    "groq_client/recording.py": (
+        "answered",
+        "_take_head",
+        "see",
+        "see_end",
+        "_complete",
+        "_complete_answer",
+        "_judge",
+        "_fail",
+        "_usage",
+    ),
+    "groq_client/client.py": ("_answered",),
+    "groq_client/answer.py": (),
+    "groq_client/asked.py": (),
+    "groq_client/usage.py": (),
+}
+LEDGER: dict[str, tuple[str, ...]] = {
+    "analytics/writer.py": (),
+    "analytics/journal.py": (),
+    "analytics/call_json.py": (),
+    "analytics/settling.py": (),
+    "analytics/recording.py": (),
+}
+"""Modules and, where not all, their functions."""
+WAYS = ("sync", "async", "sync stream", "async stream", "sync error", "async error")
+
+Line = tuple[str, int]
+
+
+class Tracer:
+    """Sees the lines of the recorder that are run in any thread, and fails at ``fail_at`` when it is reached first."""
+
+    def __init__(self, watched: dict[str, tuple[str, ...]], fail_at: Line | None = None) -> None:
+        self._files = {str(ROOT / name): functions for name, functions in watched.items()}
+        self.fail_at = fail_at
+        self.lines: dict[Line, None] = {}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        threading.settrace(self._called)
+        sys.settrace(self._called)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)
+
+    def _called(self, frame: FrameType, event: str, _: Any) -> Any:
+        functions = self._files.get(frame.f_code.co_filename)
+        if functions is None or (functions and frame.f_code.co_name not in functions):
+            return None
+        return self._line
+
+    def _line(self, frame: FrameType, event: str, _: Any) -> Any:
+        line = (frame.f_code.co_filename, frame.f_lineno)
+        if event == "line" and linecache.getline(*line).strip() != "try:":
+            self.lines[line] = None
+            if line == self.fail_at:
+                self.fail_at = None
+                raise RuntimeError(f"injected at {name_of(line)}")
+        return self._line
+
+
+def name_of(line: Line) -> str:
+    return f"{Path(line[0]).relative_to(ROOT)}:{line[1]}"
+
+
+class Caller:
+    """One of the ways to make a call, by the SDK's client or by ours."""
+
+    def __init__(self, way: str, base_url: str) -> None:
+        self.is_async, self.streams = "async" in way, "stream" in way
+        headers = {"x-sim-status": "400"} if "error" in way else {}
+        self.request: dict[str, Any] = {
+            "model": MODEL,
+            "messages": MESSAGES,
+            "stream": self.streams,
+            "extra_headers": {"x-sim-seed": "1", **headers},
+        }
+        options = {"api_key": "gsk_test", "base_url": base_url, "max_retries": 0}
+        if self.is_async:
+            self.loop = asyncio.new_event_loop()
+            self.bare: Any = groq.AsyncGroq(**options)  # type: ignore[arg-type]
+            self.ours: Any = groq_client.AsyncGroq(**options)  # type: ignore[arg-type]
+        else:
+            self.bare = groq.Groq(**options)  # type: ignore[arg-type]
+            self.ours = groq_client.Groq(**options)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        for client in (self.bare, self.ours):
+            if self.is_async:
+                self.loop.run_until_complete(client.close())
+            else:
+                client.close()
+        if self.is_async:
+            self.loop.close()
+
+    def outcome(self, client: Any) -> tuple[str, Any]:
+        """What the caller gets: the kind of answer or exception, and what it says."""
+        try:
+            answer = self.loop.run_until_complete(self._ask(client)) if self.is_async else self._ask_sync(client)
+        except Exception as error:
+            return type(error).__name__, getattr(error, "status_code", str(error))
+        return "answer", answer
+
+    def _ask_sync(self, client: Any) -> Any:
+        answer = client.chat.completions.create(**self.request)
+        return [said(chunk) for chunk in answer] if self.streams else said(answer)
+
+    async def _ask(self, client: Any) -> Any:
+        answer = await client.chat.completions.create(**self.request)
+        return [said(chunk) async for chunk in answer] if self.streams else said(answer)
+
+
+def said(answer: Any) -> Any:
+    """An answer or a chunk without what differs from call to call."""
+    return [choice.model_dump() for choice in answer.choices]
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorHandle]:
+    with running_simulator() as handle:
+        yield handle
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A writer that has failed goes on at once. The recorder of all other tests comes back."""
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "LINGER_SECONDS", 0.0)
+    before = groq_client.recorder.default_recorder()
+    yield
+    groq_client.configure(before)
+
+
+def lines_that_fail(
+    watched: dict[str, tuple[str, ...]], caller: Caller, recorder: Callable[[], Recorder]
+) -> Iterator[tuple[str, Recorder]]:
+    """Makes a call for each line, in which the line fails, and another. Yields the line's name, which is the call's
+    request id, and the recorder of the two."""
+    expected = caller.outcome(caller.bare)
+    undisturbed = Tracer(watched)
+    lines = every_line(undisturbed, caller, recorder(), expected)
+    harmed, missed = {}, []
+    for line in lines:
+        tracer, name, told = Tracer(watched, line), name_of(line), recorder()
+        groq_client.configure(told)
+        with tracer.watching(), usage_context(request_id=name):
+            outcome = caller.outcome(caller.ours)
+            groq_client.flush(0.3)
+        if outcome != expected:
+            harmed[name] = outcome
+        if tracer.fail_at is not None:
+            missed.append(name)
+        with usage_context(request_id=f"after {name}"):
+            assert caller.outcome(caller.ours) == expected, f"after {name}"
+        assert groq_client.flush(5), f"after {name}"
+        yield name, told
+    assert harmed == {}
+    assert len(missed) <= len(lines) / 10, missed  # what a thread does now and then
+
+
+def every_line(tracer: Tracer, caller: Caller, recorder: Recorder, expected: Any) -> list[Line]:
+    groq_client.configure(recorder)
+    with tracer.watching():
+        assert caller.outcome(caller.ours) == expected
+        assert groq_client.flush(5)
+    assert len(tracer.lines) > 50
+    return list(tracer.lines)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_caller_gets_the_same_whichever_line_of_the_client_fails(way: str, simulator: SimulatorHandle) -> None:
+    """And the call is recorded, or its loss is counted."""
+    caller = Caller(way, simulator.base_url)
+    silent, before = [], failures()
+    for name, told in lines_that_fail(CLIENT, caller, Memory):
+        assert isinstance(told, Memory)
+        ids = {call.request_id for call in told.finished}
+        assert f"after {name}" in ids
+        if name not in ids and failures() == before:
+            silent.append(name)
+        before = failures()
+    caller.close()
+    assert silent == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_caller_gets_the_same_whichever_line_of_the_ledger_fails(
+    simulator: SimulatorHandle, default_organization: Organization, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the call is in the ledger, or its loss is counted. Ways do not differ here: the ledger gets a call."""
+    caller = Caller("sync", simulator.base_url)
+    names, told = [], set()
+    before = failures(), settling.lost_calls
+    for name, recorder in lines_that_fail(LEDGER, caller, LedgerRecorder):
+        names.append(name)
+        if (failures(), settling.lost_calls) != before or "injected at" in caplog.text:
+            told.add(name)
+        before = failures(), settling.lost_calls
+        caplog.clear()
+        assert isinstance(recorder, LedgerRecorder)
+        recorder._writer.close()
+    caller.close()
+    recorded = set(UsageEvent.objects.values_list("request_id", flat=True))
+    assert {f"after {name}" for name in names} - recorded == set()
+    assert [name for name in names if name not in recorded and name not in told] == []
