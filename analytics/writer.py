@@ -209,12 +209,14 @@ class Writer:
                 self._hand_over()
 
     def _take_off(self, settled: int) -> None:
+        """An event goes only when it is set: somebody waits for it, perhaps without end."""
         while self._waiting and (settled or isinstance(self._waiting[0], threading.Event)):
-            item = self._waiting.popleft()
+            item = self._waiting[0]
             if isinstance(item, threading.Event):
                 item.set()
             else:
                 settled -= 1
+            self._waiting.popleft()
 
     def _wait_for_the_database(self) -> None:
         self._is_late = True

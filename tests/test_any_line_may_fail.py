@@ -3,9 +3,9 @@
 A run without fault tells which lines there are, in the caller's thread and in those of the recorder. Then each is made
 to fail once, the first time that it is reached, in a call of its own.
 
-The lines are those that only the recorder has need of. Those of groq_client/client.py and of the observed streams that
-hand the SDK's request, bytes and errors on are the call itself: whatever is raised there is the caller's by rights, as
-it would be in the SDK. A bare ``try:`` does nothing that could fail: an exception there would only come between the
+The functions are those that only the recorder has need of, and that are called within a guard; the guards themselves
+(``_begin``, ``_complete_safely`` and their like) are not, nor what hands the SDK's request, bytes and errors on: that
+is the call itself. A bare ``try:`` does nothing that could fail: an exception there would only come between the
 taking of a lock and the block that gives it back. Where an exception leaves a lock or a queue as it should not be, that
 shows in the next call.
 """
@@ -107,12 +107,12 @@ class Caller:
 
     def __init__(self, way: str, base_url: str) -> None:
         self.is_async, self.streams = "async" in way, "stream" in way
-        headers = {"x-sim-status": "400"} if "error" in way else {}
+        headers = {"x-sim-fault": "error-400"} if "error" in way else {"x-sim-chunks": "3"} if self.streams else {}
         self.request: dict[str, Any] = {
             "model": MODEL,
             "messages": MESSAGES,
             "stream": self.streams,
-            "extra_headers": {"x-sim-seed": "1", **headers},
+            "extra_headers": headers,
         }
         options = {"api_key": "gsk_test", "base_url": base_url, "max_retries": 0}
         if self.is_async:
@@ -194,7 +194,7 @@ def lines_that_fail(
         assert groq_client.flush(5), f"after {name}"
         yield name, told
     assert harmed == {}
-    assert len(missed) <= len(lines) / 10, missed  # what a thread does now and then
+    assert len(missed) <= len(lines) / 2, missed  # what is done by one thread or another, as it happens
 
 
 def every_line(tracer: Tracer, caller: Caller, recorder: Recorder, expected: Any) -> list[Line]:
@@ -210,6 +210,7 @@ def every_line(tracer: Tracer, caller: Caller, recorder: Recorder, expected: Any
 def test_the_caller_gets_the_same_whichever_line_of_the_client_fails(way: str, simulator: SimulatorHandle) -> None:
     """And the call is recorded, or its loss is counted."""
     caller = Caller(way, simulator.base_url)
+    assert caller.outcome(caller.bare)[0] == ("BadRequestError" if "error" in way else "answer")
     silent, before = [], failures()
     for name, told in lines_that_fail(CLIENT, caller, Memory):
         assert isinstance(told, Memory)
