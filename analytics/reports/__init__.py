@@ -1,22 +1,20 @@
 """The one reader: every figure on a page, in an export, in the API comes from here, always through a Viewer."""
 
 from analytics.reports.calendar import first_day, today, version
-from analytics.reports.event_sums import Group
 from analytics.reports.log import Log, LogPage, Place, event_of, with_request_id
-from analytics.reports.models import MODEL_GROUPS, ModelUsage, models_used
+from analytics.reports.models import MODEL_QUESTIONS, ModelUsage, models_used
 from analytics.reports.percentiles import LatencyPoint, Percentiles
-from analytics.reports.report import PAGE_GROUPS, Report, Value, chart_groups
+from analytics.reports.report import OVERVIEW_QUESTIONS, Question, Report, Value, chart_questions
 from analytics.reports.scope import selected, snapshot, visible
 from analytics.reports.session_averages import SessionAverages, session_averages
 from analytics.reports.sessions import Conversation, Sessions, session_of
 from analytics.reports.sums import Choice, Point, Row, Summary, Totals
 
 __all__ = [
-    "MODEL_GROUPS",
-    "PAGE_GROUPS",
+    "MODEL_QUESTIONS",
+    "OVERVIEW_QUESTIONS",
     "Choice",
     "Conversation",
-    "Group",
     "LatencyPoint",
     "Log",
     "LogPage",
@@ -24,6 +22,7 @@ __all__ = [
     "Percentiles",
     "Place",
     "Point",
+    "Question",
     "Report",
     "Row",
     "SessionAverages",
@@ -31,7 +30,7 @@ __all__ = [
     "Summary",
     "Totals",
     "Value",
-    "chart_groups",
+    "chart_questions",
     "event_of",
     "first_day",
     "models_used",

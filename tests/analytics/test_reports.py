@@ -244,7 +244,7 @@ def test_percentiles_of_the_whole_are_the_same_whatever_was_asked_before(acme: O
     selection = Selection(date(2026, 11, 1), date(2026, 11, 6))
     asked_alone = Report(EVERYTHING, selection).latency_percentiles()
     for grain in ("day", "hour"):
-        report = Report(EVERYTHING, selection, reports.chart_groups(grain))
+        report = Report(EVERYTHING, selection, reports.chart_questions(grain))
         report.latency_series(grain)
         assert report.latency_percentiles() == asked_alone
 
@@ -278,7 +278,7 @@ def test_the_charts_ask_the_events_once(
 ) -> None:
     """Where no cube can tell, one pass over the events answers all."""
     selection = replace(RANGE, chosen={"model": ("priced/a",), "expert_id": ("lawyer",)})
-    report = Report(Viewer.of(admin), selection, reports.chart_groups("hour"))
+    report = Report(Viewer.of(admin), selection, reports.chart_questions("hour"))
     with django_assert_num_queries(1):
         report.totals()
         report.by_weekday_and_hour()
