@@ -135,15 +135,24 @@ def _csv(name: str, sql: str) -> str:
     return f"({sql})::text" if name in FLAGS else _plain(name, sql)
 
 
+def defused(text: str) -> str:
+    """SQL of a text with an apostrophe in front of what a spreadsheet would calculate: what begins with one of these
+    characters, the wide ones among them. Nearly all begin with a letter, a bracket or a digit, which is told by comparing
+    bytes in a quarter of the time that the pattern takes."""
+    return f"""CASE WHEN {text} COLLATE "C" BETWEEN 'A' AND '~' OR {text} COLLATE "C" BETWEEN '0' AND ':' OR {text} = ''
+        THEN {text}
+        WHEN {text} ~ '^[=+@\\t\\r\\n＝＋－＠-]' THEN '''' || {text} ELSE {text} END"""
+
+
 def _json(name: str, sql: str) -> str:
     return f"nullif({sql}, '')" if name in TEXTS else _plain(name, sql)
 
 
 def _plain(name: str, sql: str) -> str:
     if name in TIMES:
-        return f"""to_char({sql} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+        return f"""to_char({sql}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
     if name in DOLLARS:
-        return f"({sql}::numeric / 1000000000)::numeric(20, 9)"
+        return f"{sql} * 0.000000001"
     return sql
 
 
@@ -170,9 +179,10 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
             snapshot(timeout_ms=0),
             connection.cursor() as cursor,
             connection.wrap_database_errors,  # a COPY fails with psycopg's own
-            cursor.copy(statement, parameters) as rows,
         ):
-            yield from _in_chunks(rows, first)
+            cursor.execute("SET LOCAL TIME ZONE 'UTC'")  # to convert each time by the name of a zone takes longer
+            with cursor.copy(statement, parameters) as rows:
+                yield from _in_chunks(rows, first)
     finally:
         _running.release()
 
