@@ -63,9 +63,8 @@ class Kept(Recorded):
 @admin.register(Organization)
 class OrganizationAdmin(Kept):
     thing = "organization"
-    recorded = ("name", "slug", "time_zone", "show_user_cost")
+    recorded = ("name", "slug", "time_zone", "show_user_cost", "retention_days")
     list_display = ("name", "slug", "time_zone", "show_user_cost")
-    exclude = ("retention_days",)  # nothing deletes yet
     search_fields = ("name", "slug")
     prepopulated_fields: ClassVar = {"slug": ("name",)}
 

@@ -14,6 +14,17 @@ MAX_ADDRESS = 150
 """Of an invited person, whose address becomes the username."""
 
 
+ZONE_CHANGE = (
+    "After a change, past requests move to the days and hours of the new zone too: their figures are rebuilt in the "
+    "background."
+)
+RETENTION = (
+    "Older requests are deleted for good the next night. They can no longer be listed, looked at or exported, and "
+    "filters that only requests can answer leave them out. The sums behind totals, charts and sessions stay. Empty: "
+    "requests are kept for ever."
+)
+
+
 class Styled(forms.BaseForm):
     """Gives the fields that one types into the look of app.css."""
 
@@ -115,12 +126,7 @@ class ZonedForm(Styled, forms.ModelForm[Organization]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        zone = self.fields["time_zone"]
-        zone.widget.attrs |= {"list": "time-zones", "autocomplete": "off"}
-        zone.help_text = (
-            f"{zone.help_text} A change applies to calls from now on; earlier calls keep the days that they were "
-            "recorded under."
-        )
+        self.fields["time_zone"].widget.attrs |= {"list": "time-zones", "autocomplete": "off"}
 
     def zones(self) -> list[str]:
         return sorted(zoneinfo.available_timezones())
@@ -129,7 +135,14 @@ class ZonedForm(Styled, forms.ModelForm[Organization]):
 class SettingsForm(ZonedForm):
     class Meta:
         model = Organization
-        fields = ("name", "time_zone", "show_user_cost")
+        fields = ("name", "time_zone", "show_user_cost", "retention_days")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zone, kept = self.fields["time_zone"], self.fields["retention_days"]
+        zone.help_text = f"{zone.help_text} {ZONE_CHANGE}"
+        kept.label, kept.help_text = "Days that requests are kept in detail", RETENTION
+        kept.widget.attrs["placeholder"] = "for ever"
 
 
 class SluggedForm(Styled, forms.ModelForm[Any]):

@@ -9,13 +9,16 @@ from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
-from django.db import models
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from accounts.day_changes import defer_change_of_days
+
 MAX_NAME = 200
+MAX_RETENTION_DAYS = 36_500
 
 
 def validate_time_zone(value: str) -> None:
@@ -57,7 +60,7 @@ class Organization(models.Model):
     retention_days = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_RETENTION_DAYS)],
         help_text="Requests are kept in detail for so many days; sums are kept for ever. Empty: details too.",
     )
     detail_from = models.DateField(
@@ -70,6 +73,15 @@ class Organization(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        """Another time zone moves past days: that is done in the background."""
+        with transaction.atomic():
+            stored = Organization.objects.select_for_update(no_key=True).filter(pk=self.pk)
+            zone = stored.values_list("time_zone", flat=True).first()
+            super().save(*args, **kwargs)  # type: ignore[arg-type]
+            if zone is not None and zone != self.time_zone:
+                defer_change_of_days(self.pk)
 
 
 WITHOUT_PASSWORD = models.Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)

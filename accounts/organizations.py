@@ -5,10 +5,12 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import pluralize
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.changes import save_recorded
+from accounts.day_changes import days_are_changing
 from accounts.decorators import actor_of, administered, for_admins, for_super_admins
 from accounts.forms import OrganizationForm, SearchForm, SettingsForm
 from accounts.models import SEEN_IN_CALLS, Organization, Project, User
@@ -66,7 +68,17 @@ def organization_settings(request: HttpRequest, viewer: Viewer, organization: Or
     form = SettingsForm(request.POST or None, instance=organization)
     by = actor_of(request)
     if request.method == "POST" and form.is_valid() and save_recorded(form, "organization.change", by=by):
-        messages.success(request, "The settings are saved.")
+        messages.success(request, _saved(form))
         return redirect("organization-settings", organization.pk)
     context = {"organization": organization, "tab": "settings", "form": form}
+    context["days_are_changing"] = days_are_changing(organization.pk)
     return render(request, "accounts/settings.html", context)
+
+
+def _saved(form: SettingsForm) -> str:
+    """What was saved, and what comes of it that cannot be taken back."""
+    days = form.instance.retention_days
+    if days is None or "retention_days" not in form.changed_data:
+        return "The settings are saved."
+    old = f"more than {days:,} day{pluralize(days)} old"
+    return f"The settings are saved. Tonight, requests {old} are deleted for good; until then you can change this."

@@ -49,8 +49,8 @@ def _cube(number: int, *dimensions: str) -> Cube:
 
 # From small to large: the first that has the dimensions of a question is the cheapest to ask. Each costs every event an
 # upsert, so there is one only where it spares a page much. The last one answers whatever is asked of one person, and
-# every combination of filters: it has a row for about three events, hardly more than one for each of its dimensions with
-# the person, since a conversation is about one thing.
+# every combination of filters: it has a row for about three events, hardly more than one for each of its dimensions
+# with the person, since a conversation is about one thing.
 CUBES = (
     _cube(1, "feature"),
     _cube(2, "model"),

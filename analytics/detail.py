@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 from urllib.parse import urlencode
@@ -89,6 +89,7 @@ def _call(viewer: Viewer, event: UsageEvent) -> list[Fact]:
         Fact("Started", str(_local(event.timestamp, event))),
         Fact("In UTC", _local(event.timestamp, event).utc),
         Fact("Recorded", _local(event.received_at, event).utc),
+        *_kept(event),
         Fact("Organization", event.organization.name),
         Fact("Project", project, _same(event, "project", event.project_id)),
         Fact("User", user, "" if viewer.user_ids is not None else _same(event, "user", event.user_id)),
@@ -135,6 +136,12 @@ def _limits(event: UsageEvent) -> list[Fact]:
         for label, left, limit in known
         if (left, limit) != (None, None)
     ]
+
+
+def _kept(event: UsageEvent) -> list[Fact]:
+    """The last day on which this is to be seen, where requests are not kept for ever."""
+    days = event.organization.retention_days
+    return [] if days is None else [Fact("Kept in detail until", figures.day(event.day + timedelta(days=days)))]
 
 
 def _same(event: UsageEvent, name: str, value: str | int | None) -> str:

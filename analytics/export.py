@@ -129,19 +129,18 @@ def _columns(log: Log) -> list[tuple[str, str]]:
 
 def _csv(name: str, sql: str) -> str:
     if name in TEXTS or name in JSON:
-        text = f"({sql})::text"  # a spreadsheet calculates what begins with one of these, the wide ones as well
-        # Behind apostrophes they would be taken for defused ones by whoever reads the file back, so there is one more.
-        return f"CASE WHEN {text} ~ '^''*[=+@\\t\\r\\n＝＋－＠-]' THEN '''' || {text} ELSE {text} END"
+        return defused(f"({sql})::text")
     return f"({sql})::text" if name in FLAGS else _plain(name, sql)
 
 
 def defused(text: str) -> str:
     """SQL of a text with an apostrophe in front of what a spreadsheet would calculate: what begins with one of these
-    characters, the wide ones among them. Nearly all begin with a letter, a bracket or a digit, which is told by comparing
-    bytes in a quarter of the time that the pattern takes."""
+    characters, the wide ones among them. Behind apostrophes they would be taken for defused ones by whoever reads the
+    file back, so there is one more. Nearly all texts begin with a letter, a bracket or a digit, which is told by
+    comparing bytes in a quarter of the time that the pattern takes."""
     return f"""CASE WHEN {text} COLLATE "C" BETWEEN 'A' AND '~' OR {text} COLLATE "C" BETWEEN '0' AND ':' OR {text} = ''
         THEN {text}
-        WHEN {text} ~ '^[=+@\\t\\r\\n＝＋－＠-]' THEN '''' || {text} ELSE {text} END"""
+        WHEN {text} ~ '^''*[=+@\\t\\r\\n＝＋－＠-]' THEN '''' || {text} ELSE {text} END"""
 
 
 def _json(name: str, sql: str) -> str:

@@ -6,20 +6,26 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntEnum
 from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import F
+from django.utils import timezone
 
 from analytics import settling
 from analytics.journal import SUFFIX
 from analytics.models import Reconciliation
+from analytics.tasks import last_heartbeat, waiting_since
 
 BACKLOG_SECONDS = 180
-"""Journals are to be replayed every minute or two: one that lies for so long is not being replayed."""
+"""The worker replays journals every minute: one that lies for so long is not being replayed."""
 STALE_SECONDS = 3_600
+HEARTBEAT_SECONDS = 60
+"""A worker says that it lives every ten."""
+WAITING_SECONDS = 900
 CACHE_SECONDS = 5
 
 
@@ -53,7 +59,7 @@ def health() -> list[Finding]:
 
 def examine() -> list[Finding]:
     """All findings as of now."""
-    return [_database(), _journal_directory(), *_journals(), *_set_aside(), *_drift()]
+    return [_database(), _journal_directory(), *_journals(), *_set_aside(), *_worker(), *_drift()]
 
 
 def worst(findings: list[Finding]) -> Level:
@@ -100,7 +106,9 @@ def _journals() -> Iterator[Finding]:
     if oldest > BACKLOG_SECONDS:
         level = Level.RED if oldest > STALE_SECONDS else Level.WARNING
         text = f"{len(left)} journals of ended processes wait to be replayed, the oldest for {oldest / 60:.0f} minutes."
-        yield Finding("backlog", level, text, "Run manage.py replay_journal, and let cron do so every minute.")
+        yield Finding(
+            "backlog", level, text, "manage.py worker replays journals every minute, manage.py replay_journal at once."
+        )
     else:
         yield Finding("backlog", Level.OK, "No journal waits to be replayed.")
     limit = settings.JOURNAL_LIMIT_MB * 1_000_000
@@ -122,6 +130,22 @@ def _set_aside() -> Iterator[Finding]:
         yield Finding("set aside", Level.RED, f"{settling.lost_calls} calls could not even be kept in a file.", hint)
     else:
         yield Finding("set aside", Level.OK, "Every call could be recorded.")
+
+
+def _worker() -> Iterator[Finding]:
+    """Nothing is lost without one, but nothing is replayed, compared, moved or deleted by itself either."""
+    with suppress(DatabaseError):
+        now, heartbeat, since = timezone.now(), last_heartbeat(), waiting_since()
+        if heartbeat is None or now - heartbeat > timedelta(seconds=HEARTBEAT_SECONDS):
+            text = (
+                "None runs." if heartbeat is None else f"None has been heard of since {heartbeat:%Y-%m-%d %H:%M} UTC."
+            )
+            yield Finding("worker", Level.WARNING, text, "Start manage.py worker, and keep it running.")
+        elif since is not None and now - since > timedelta(seconds=WAITING_SECONDS):
+            text = f"A job has waited since {since:%Y-%m-%d %H:%M} UTC."
+            yield Finding("worker", Level.WARNING, text, "Its log tells what it does; several workers share the work.")
+        else:
+            yield Finding("worker", Level.OK, "It runs.")
 
 
 def _drift() -> Iterator[Finding]:

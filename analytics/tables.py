@@ -120,7 +120,8 @@ def _lines(
     facet: Facet, report: Report, values: Sequence[Value], measure: Column, filters: Filters
 ) -> tuple[Line, ...]:
     names, sums = report.names(facet.dimension, values), report.sums_by(facet.dimension)
-    whole = measure.amount(report.totals())
+    # Not the report's totals, which may be of more: of requests, too, that only sums know of.
+    whole = sum(Decimal(measure.amount(one) or 0) for one in sums.values())
     return tuple(
         Line(
             label=names[value],

@@ -15,9 +15,6 @@ from django.db import connection
 
 from analytics.rebuild import IN_DETAIL, days_with_events, holding, rebuild_days
 
-SETTLE_SECONDS = 30
-"""So long after a change of the zone everybody who placed calls by the old one has written them, or given up."""
-
 _STEP = timedelta(minutes=15)
 """Clocks are put forward and back at quarters of an hour, UTC."""
 
@@ -104,7 +101,7 @@ def change_days(organization_id: int, progress: Callable[[date, int], None] = la
 
     A transaction for each day: it can be broken off and called again at any time, and finds only what is still to do.
     ``progress`` is told each day and how many events left it or changed their hour. Recording goes on meanwhile; what
-    somebody writes by the old zone after its day was done stays there, so call it SETTLE_SECONDS after the change.
+    somebody writes by the old zone after its day was done stays there, so call it again a while after the change.
     """
     total = 0
     for day in list(days_with_events(organization_id)):

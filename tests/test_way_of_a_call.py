@@ -8,9 +8,9 @@ import signal
 import threading
 import wave
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from django.db.models import QuerySet
@@ -416,3 +416,23 @@ def test_a_price_change_affects_new_calls_only(sim: SimulatorHandle) -> None:
     assert before.cost_usd is not None
     assert before.cost_usd < Decimal("0.01")
     assert after.cost_usd == cost(after, new)
+
+
+def test_a_wall_clock_that_steps_back_during_a_call(sim: SimulatorHandle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call begins an hour ahead and ends at the right time: it lasted as long as it lasted, and both are kept."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=1)
+
+    with Groq(api_key="gsk_test", base_url=sim.base_url) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr("groq_client.call.datetime", Ahead)
+            stream = client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
+        assert list(stream)
+    flush(5)
+    event, now = UsageEvent.objects.get(), datetime.now(UTC)
+    assert event.timestamp - now > timedelta(minutes=50)
+    assert abs(event.received_at - now) < timedelta(minutes=1)
+    assert 0 <= event.latency_ms < 30_000

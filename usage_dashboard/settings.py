@@ -124,6 +124,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_filters",
     "rest_framework",
+    "procrastinate.contrib.django",
 ]
 
 MIDDLEWARE = [
@@ -140,6 +141,9 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+
+# The worker catches up on what was due within a day while none ran, each task once.
+PROCRASTINATE_PERIODIC_DEFAULTS = {"max_delay": 86_400}
 
 ROOT_URLCONF = "usage_dashboard.urls"
 ASGI_APPLICATION = "usage_dashboard.asgi.application"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analytics import what_if
+from analytics import detail_notice, what_if
 from analytics.comparison import SIDES, comparison
 from analytics.filters import Filters
 from analytics.model_prices import prices_in_force
@@ -16,6 +16,7 @@ def results(report: Report, asked: Filters) -> dict[str, Any]:
     viewer, models = report.viewer, models_used(report)
     prices = prices_in_force(viewer, asked.selection)
     context: dict[str, Any] = {"totals": report.totals(), "unused": unused(models, prices)}
+    context["detail_notice"] = detail_notice.of_figures(report)
     if not models:
         return context
     context |= {

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.decorators import actor_of, with_viewer
 from accounts.viewer import Viewer
-from analytics import reports
+from analytics import detail_notice, reports
 from analytics.charts import tone
 from analytics.reports import Report, Summary, Totals, snapshot
 from analytics.selection import Selection
@@ -42,7 +42,7 @@ class UsedModel:
     tone: int
     totals: Summary
     share: float
-    """Of all messages."""
+    """Of all messages whose model is known."""
 
 
 @require_safe
@@ -65,6 +65,7 @@ def my_usage(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             "each_session": reports.session_averages(own),
             "models": _most_used(always),
         }
+        context["detail_notice"] = detail_notice.of_figures(always)
     return render(request, "analytics/my_usage/page.html", context)
 
 
@@ -82,8 +83,8 @@ def _each(totals: Totals) -> Each | None:
 
 
 def _most_used(report: Report) -> Sequence[UsedModel]:
-    requests = report.totals().requests
+    rows = report.breakdown("model")
+    requests = sum(row.totals.requests for row in rows)
     return [
-        UsedModel(row.label, tone(str(row.value)), row.totals, row.totals.requests / requests)
-        for row in report.breakdown("model")[:MODELS]
+        UsedModel(row.label, tone(str(row.value)), row.totals, row.totals.requests / requests) for row in rows[:MODELS]
     ]

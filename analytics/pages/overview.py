@@ -3,11 +3,11 @@
 from typing import Any
 
 from accounts.viewer import Viewer
-from analytics import charts, menus, slow_charts
+from analytics import charts, detail_notice, menus, slow_charts
 from analytics.cards import cards
 from analytics.filters import PLACES, Filters
 from analytics.pages import Page
-from analytics.reports import OVERVIEW_QUESTIONS, Report, Totals, chart_questions
+from analytics.reports import OVERVIEW_QUESTIONS, Report, chart_questions
 from analytics.tables import FIND, tables
 from analytics.unpriced import unpriced_link
 
@@ -21,15 +21,16 @@ def results(report: Report, asked: Filters) -> dict[str, Any]:
     previous = report.previous_totals() if asked.has_previous else None
     points = report.series(asked.grain) if totals.requests else []
     made = cards(totals, previous, points, sees_cost=sees_cost, unpriced_link=unpriced_link(asked))
-    context = {"totals": totals, "cards": made}
+    context = {"totals": totals, "cards": made, "detail_notice": detail_notice.of_figures(report)}
     if not totals.requests:
         return context
     models = report.breakdown("model")
     return context | {
-        "top_model": _top_model(report, totals),
+        "top_model": _top_model(report),
         "charts": charts.charts(totals, points, models, sees_cost=sees_cost),
         "chart_data": charts.data(totals, points, models, asked.link_to_model, _day_link(asked), sees_cost=sees_cost),
         "tables": tables(report, asked),
+        "detail_notice": detail_notice.of_figures(report),
         "grains": menus.grains(asked),
     }
 
@@ -44,6 +45,7 @@ def slow_results(viewer: Viewer, asked: Filters) -> dict[str, Any]:
         "slow_data": slow_charts.data(latency, overall, week, sees_cost=viewer.sees_cost),
         "summaries": slow_charts.summaries(overall, week),
         "note": TOO_MANY if is_too_much else "",
+        "detail_notice": detail_notice.of_charts(report),
     }
 
 
@@ -54,11 +56,11 @@ def _day_link(asked: Filters) -> str:
     return str(asked.query.without(*PLACES, "from", "to", "grain").replaced("range", ("custom",)))
 
 
-def _top_model(report: Report, totals: Totals) -> dict[str, Any] | None:
+def _top_model(report: Report) -> dict[str, Any] | None:
     top = report.top_model()
     if top is None:
         return None
-    share = top.totals.requests / totals.requests
+    share = top.totals.requests / sum(sums.requests for sums in report.sums_by("model").values())
     return {"label": top.label, "tone": charts.tone(str(top.value)), "totals": top.totals, "share": share}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import prefetch_related_objects
 
 from accounts.viewer import Viewer
+from analytics import detail_notice
 from analytics.badges import Badge, badge
 from analytics.charts import tone
 from analytics.explanation import prices_of
@@ -38,6 +39,7 @@ def results(report: Report, asked: Filters) -> dict[str, Any]:
     return {
         "lines": lines(viewer, page.events),
         "wanted": wanted,
+        "detail_notice": detail_notice.of_requests(viewer, None if wanted else asked.selection),
         "without_search": query.without("q"),
         "only_unpriced": asked.only_unpriced and not wanted,
         "with_priced": query.without(UNPRICED),

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from accounts.viewer import Viewer
-from analytics import figures
+from analytics import detail_notice, figures
 from analytics.badges import Badge, level
 from analytics.charts import tone
 from analytics.filters import PLACES, Filters
@@ -79,6 +79,7 @@ def results(report: Report, asked: Filters) -> dict[str, Any]:
     query = asked.query.without(*PLACES)
     return {
         "lines": [_line(viewer, one, f"{number}") for number, one in enumerate(page.conversations)],
+        "detail_notice": detail_notice.of_requests(viewer, asked.selection),
         "sorts": [_choosable(one, sort, query) for one in sorts_of(viewer)],
         "cost_form": form if viewer.sees_cost else None,
         "sees_people": viewer.user_ids is None,

@@ -1,6 +1,7 @@
 """The one reader: every figure on a page, in an export, in the API comes from here, always through a Viewer."""
 
 from analytics.reports.calendar import first_day, today, version
+from analytics.reports.detail_end import DetailEnd, detail_ends
 from analytics.reports.log import Log, LogPage, Place, event_of, with_request_id
 from analytics.reports.models import MODEL_QUESTIONS, ModelUsage, models_used
 from analytics.reports.percentiles import LatencyPoint, Percentiles
@@ -15,6 +16,7 @@ __all__ = [
     "OVERVIEW_QUESTIONS",
     "Choice",
     "Conversation",
+    "DetailEnd",
     "LatencyPoint",
     "Log",
     "LogPage",
@@ -31,6 +33,7 @@ __all__ = [
     "Totals",
     "Value",
     "chart_questions",
+    "detail_ends",
     "event_of",
     "first_day",
     "models_used",

@@ -25,7 +25,20 @@ class ModelUsage:
     totals: Totals
     answered: Totals
     last_day: date
-    latency: Percentiles
+    latency: Percentiles | None
+    """None where none of its requests is there any more, and no sum can tell."""
+
+    @property
+    def p50(self) -> float | None:
+        return self.latency.p50 if self.latency else None
+
+    @property
+    def p95(self) -> float | None:
+        return self.latency.p95 if self.latency else None
+
+    @property
+    def p99(self) -> float | None:
+        return self.latency.p99 if self.latency else None
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -44,8 +57,8 @@ def models_used(report: Report) -> Sequence[ModelUsage]:
     answered, latency = report.totals_by("model", "status"), report.latency_percentiles_by("model")
     nothing = Totals()
     found = [
-        ModelUsage(model, totals, answered.get((model, Status.SUCCESS), nothing), totals.last_day, latency[(model,)])
-        for (model,), totals in report.totals_by("model").items()
+        ModelUsage(key[0], totals, answered.get((*key, Status.SUCCESS), nothing), totals.last_day, latency.get(key))
+        for key, totals in report.totals_by("model").items()
         if totals.last_day is not None  # there is no row of nothing
     ]
     return sorted(found, key=lambda usage: (-usage.totals.requests, usage.model))

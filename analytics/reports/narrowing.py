@@ -9,6 +9,7 @@ from django.db.models import Q, Sum
 from accounts.viewer import Viewer
 from analytics.cubes import smallest_with
 from analytics.models import Rollup, Session
+from analytics.reports.detail_end import detail_ends
 from analytics.reports.scope import selected, visible
 from analytics.selection import Dimension, Selection
 
@@ -39,13 +40,15 @@ def counts_that_fill(
     cube = smallest_with(frozenset({*selection.chosen} | scope))
     if cube is None:
         return _of_sessions(viewer, selection)
+    starts = {end.organization_id: end.day for end in detail_ends(viewer, selection)}
     rollups = Rollup.objects.filter(Q(cube=cube.number) & visible(viewer) & selected(selection, Rollup))
     counts: Counts = {}
     for first, last in _windows(*reachable(selection, start, older=older), older=older):
         grouped = rollups.filter(day__range=(first, last)).order_by().values("organization_id", "day")
         sums = grouped.annotate(sum=Sum(measure)).filter(sum__gt=0)
         counts = {(row["organization_id"], row["day"]): int(row["sum"]) for row in sums}
-        enough = _enough(wanted, counts, start, older=older)
+        there = {key: n for key, n in counts.items() if key[1] >= starts.get(key[0], date.min)}
+        enough = _enough(wanted, there, start, older=older)
         if enough is not None and first <= enough <= last:
             return {key: n for key, n in counts.items() if (key[1] >= enough if older else key[1] <= enough)}
     return counts

@@ -9,7 +9,7 @@ from dataclasses import fields
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from django.db.models import Q, QuerySet
 
@@ -17,6 +17,7 @@ from accounts.viewer import Viewer
 from analytics.cubes import Cube, smallest_with
 from analytics.models import Rollup, UsageEvent
 from analytics.reports import names, percentiles
+from analytics.reports.detail_end import DetailEnd, detail_ends
 from analytics.reports.grouped_sums import Group, Key, Sums, grouped_sums
 from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
 from analytics.reports.scope import selected, visible
@@ -74,13 +75,31 @@ class Report:
     def _totals(self) -> Totals:
         return self._sum(self.selection)
 
-    def previous_totals(self) -> Totals:
-        """The same for the period of the same length before this one."""
+    def previous_totals(self) -> Totals | None:
+        """The same for the period of the same length before this one. None where only requests could tell, and some
+        of them are no longer there."""
         return self._previous_totals
 
     @cached_property
-    def _previous_totals(self) -> Totals:
-        return self._sum(self.selection.previous())
+    def _previous_totals(self) -> Totals | None:
+        previous = self.selection.previous()
+        if smallest_with(self._needed(previous, ())) is None and detail_ends(self.viewer, previous):
+            return None
+        return self._sum(previous)
+
+    @cached_property
+    def detail_ends(self) -> Sequence[DetailEnd]:
+        """The organizations that have not all of the requests of this range any more."""
+        return detail_ends(self.viewer, self.selection)
+
+    @property
+    def leaves_out(self) -> Literal["", "some", "all"]:
+        """Which of the figures given so far leave out the requests that are no longer there: those that no cube knows,
+        if there are such requests. All, if not even the totals are known."""
+        given = {group for group, kind in self._answers if self._source(self.selection, (group, kind))[0] is None}
+        if not given or not self.detail_ends:
+            return ""
+        return "all" if () in given else "some"
 
     def series(self, grain: Grain | None = None) -> Sequence[Point]:
         """A point for every day (or hour) of the range, zeros where nothing happened."""
@@ -135,14 +154,16 @@ class Report:
         )
 
     def latency_percentiles(self) -> Percentiles | None:
-        """Of latency in ms; exact for small numbers of requests, else from a histogram (within about 3 %)."""
+        """Of latency in ms; exact for small numbers of requests, else from a histogram (within about 3 %). None where
+        nothing is known."""
         requests = self.totals().requests
         if not requests:
             return None
-        if requests <= EXACT_PERCENTILES_UP_TO and self._events_are_few():
+        if requests <= EXACT_PERCENTILES_UP_TO and self._events_are_few() and not self.detail_ends:
             return percentiles.exact(sorted(self.events().values_list("latency_ms", flat=True)))
         known = next(iter(self._known_histograms), ())
-        return percentiles.from_histogram(percentiles.merged(self._histograms(known).values()))
+        whole = percentiles.merged(self._histograms(known).values())
+        return percentiles.from_histogram(whole) if whole else None
 
     def latency_percentiles_by(self, *names: str) -> dict[Key, Percentiles]:
         """The same from the histogram for each combination of ``day``, ``hour`` or a dimension that occurs."""

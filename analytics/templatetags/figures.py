@@ -1,7 +1,6 @@
 """Template filters for numbers; analytics.figures says how they look. And what a template would be slow at."""
 
 from datetime import date
-
 from urllib.parse import quote
 
 from django import template

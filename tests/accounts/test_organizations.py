@@ -1,14 +1,17 @@
 """Organizations, their settings, their projects."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from accounts.day_changes import CHANGE_DAYS, SETTLE_SECONDS
 from accounts.models import AuditRecord, Organization, Project, User
 from tests.accounts.test_members import placeholder
 from tests.cast import signed_in
+from tests.jobs import jobs
 
 
 @pytest.fixture
@@ -113,8 +116,52 @@ def test_a_form_without_a_change_is_not_recorded(admin: User, acme: Organization
 
 def test_what_a_change_of_zone_means_is_said(admin: User, acme: Organization) -> None:
     page = signed_in(admin).get(f"/organization/{acme.pk}/settings/").content
-    assert b"applies to calls from now on" in page
+    assert b"rebuilt in the background" in page
     assert b'<option value="Europe/Berlin">' in page
+
+
+def test_a_change_of_zone_is_told_until_it_is_done(admin: User, acme: Organization) -> None:
+    client, path = signed_in(admin), f"/organization/{acme.pk}/settings/"
+    assert b"are being rebuilt" not in client.get(path).content
+    client.post(path, settings_of(acme, time_zone="Asia/Tokyo"))
+    at_once, once_more = jobs(task_name=CHANGE_DAYS, status="todo", args__organization_id=acme.pk)
+    assert at_once.lock == once_more.lock == f"change_days:{acme.pk}"
+    assert once_more.scheduled_at - at_once.scheduled_at >= timedelta(seconds=SETTLE_SECONDS - 1)
+    assert b"are being rebuilt" in client.get(path).content
+
+
+def test_the_django_admin_has_days_rebuilt_too(root: Client, acme: Organization) -> None:
+    data = settings_of(acme, time_zone="Asia/Tokyo", retention_days="30")
+    assert root.post(f"/admin/accounts/organization/{acme.pk}/change/", data).status_code == 302
+    assert jobs(task_name=CHANGE_DAYS, args__organization_id=acme.pk)
+    assert AuditRecord.objects.get().changes["retention_days"] == [None, "30"]
+
+
+def test_an_admin_says_how_long_requests_are_kept(admin: User, acme: Organization) -> None:
+    client, path = signed_in(admin), f"/organization/{acme.pk}/settings/"
+    assert b"deleted for good" in client.get(path).content
+    said = client.post(path, settings_of(acme, retention_days="90"), follow=True).content
+    assert b"more than 90 days old are deleted for good" in said
+    acme.refresh_from_db()
+    assert acme.retention_days == 90
+    assert AuditRecord.objects.get().changes == {"retention_days": [None, "90"]}
+    client.post(path, settings_of(acme))
+    acme.refresh_from_db()
+    assert acme.retention_days is None
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "1.5", "36501", "99999999999999999999", "x"])
+def test_days_that_are_none_are_explained(admin: User, acme: Organization, days: str) -> None:
+    response = signed_in(admin).post(f"/organization/{acme.pk}/settings/", settings_of(acme, retention_days=days))
+    assert "retention_days" in response.context["form"].errors
+
+
+def test_a_user_does_not_say_how_long_requests_are_kept(user: User, outsider: User, acme: Organization) -> None:
+    for person in (user, outsider):
+        path = f"/organization/{acme.pk}/settings/"
+        assert signed_in(person).post(path, settings_of(acme, retention_days="1")).status_code in (403, 404)
+    acme.refresh_from_db()
+    assert acme.retention_days is None
 
 
 # Projects

@@ -124,7 +124,7 @@ def test_it_asks_few_questions(
     for person, query in ((admin, ""), (admin, "?model=priced/a&grain=hour&range=7d"), (user, "")):
         client = signed_in(person)
         fragment(client)
-        with django_assert_max_num_queries(16):
+        with django_assert_max_num_queries(17):
             fragment(client, query)
 
 

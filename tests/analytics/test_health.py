@@ -11,12 +11,13 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from analytics import health, settling
+from analytics import health, settling, tasks
 from analytics.health import Level, examine
 from analytics.journal import Journal
 from analytics.models import Reconciliation, UsageEvent
 from tests.analytics.calls import call, usage
 from tests.cast import signed_in
+from tests.jobs import hear_of_a_worker
 
 pytestmark = pytest.mark.django_db
 
@@ -44,9 +45,28 @@ def left_behind(directory: Path, minutes: int) -> None:
 
 
 def test_all_is_well(client: Client) -> None:
+    hear_of_a_worker()
     response = client.get("/health/")
     assert (response.status_code, response.json()["status"]) == (200, "ok")
     assert client.get("/health/live/").status_code == 200
+
+
+@pytest.mark.parametrize("seconds_ago", [None, 300])
+def test_a_worker_that_does_not_run_is_told(client: Client, seconds_ago: float | None) -> None:
+    if seconds_ago is not None:
+        hear_of_a_worker(seconds_ago)
+    assert level_of("worker") == Level.WARNING
+    response = client.get("/health/")
+    assert (response.status_code, response.json()["status"]) == (200, "warning")
+
+
+def test_a_job_that_nobody_takes_up_is_told() -> None:
+    hear_of_a_worker()
+    tasks.reconcile.defer(timestamp=0)
+    assert level_of("worker") == Level.OK
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_events SET at = at - interval '1 hour'")
+    assert level_of("worker") == Level.WARNING
 
 
 def test_a_database_that_is_away_is_red_but_the_process_lives(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,11 +30,11 @@ from accounts.viewer import Viewer
 from analytics.cubes import CUBES, DIMENSIONS
 from analytics.export import export_csv
 from analytics.late_pricing import Offer, price_events
-from analytics.models import Rollup, Session, UsageEvent
-from analytics.rebuild import holding
+from analytics.models import Rollup, Session
 from analytics.reconciliation import reconcile
 from analytics.recording import record
 from analytics.reports import Log, Report
+from analytics.retention import delete_expired
 from analytics.selection import Selection
 from analytics.time_zone import change_days
 from groq_client.call import Call, Usage
@@ -222,14 +222,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
 def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != name}
-
-
-def delete_expired(organization_id: int, before: date) -> None:
-    """What retention does, in one go: first it says that detail begins later."""
-    with holding(organization_id):
-        Organization.objects.filter(pk=organization_id).update(detail_from=before)
-        expired = UsageEvent.objects.filter(organization=organization_id, day__lt=before)
-        expired._raw_delete("default")
 
 
 @pytest.mark.django_db(transaction=True)

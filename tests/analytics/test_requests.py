@@ -240,8 +240,8 @@ def test_a_fixed_number_of_queries(
     client = signed_in(super_admin)
     refresh = PARTIAL | {"HX-Target": "div#results", "HX-Source": "div#results"}
     # Session and person, groups and permissions, zones and version, then: rollups, events, organizations, projects,
-    # users, prices, and what the banner of unpriced messages asks.
-    with django_assert_max_num_queries(20):
+    # users, prices, what the banner of unpriced messages asks, and where detail ends, for the log and for the notice.
+    with django_assert_max_num_queries(22):
         get(client, "", **refresh)
 
 

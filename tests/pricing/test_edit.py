@@ -408,10 +408,10 @@ def wait_for_the_lock() -> None:
 
 def test_an_organization_gets_a_price_of_its_own(root: Client, acme: Organization, globex: Organization) -> None:
     everybodys = make_price()
-    make_price(organization=globex, input_usd_per_1k_tokens=Decimal(77))
+    make_price(organization=globex, input_usd_per_1k_tokens=Decimal("77.125"))
     editor = Editor(root, f"?organization={acme.pk}")
     assert inputs(editor.html)[f"v{everybodys.pk}-{INPUT}"] == "1"
-    assert "77" not in editor.html
+    assert "77.125" not in editor.html
     summary = editor.type(everybodys, **{INPUT: "0.5"}).review()
     assert "Acme gets a price of its own" in summary
     editor.save()

@@ -43,8 +43,9 @@ class World:
 
 def make_world() -> World:
     """Committed, as the recorder has connections of its own."""
-    acme = Organization.objects.create(name="Acme ACMESECRET", slug="acme", time_zone="America/Los_Angeles")
-    globex = Organization.objects.create(name="Globex GLOBEXSECRET", slug="globex", time_zone="Asia/Kolkata")
+    kept: Any = {"retention_days": 10, "detail_from": (NOW - timedelta(days=10)).date()}  # so that pages say so
+    acme = Organization.objects.create(name="Acme ACMESECRET", slug="acme", time_zone="America/Los_Angeles", **kept)
+    globex = Organization.objects.create(name="Globex GLOBEXSECRET", slug="globex", time_zone="Asia/Kolkata", **kept)
     super_admin = make_user("root", Role.SUPER_ADMIN)
     Price.objects.create(
         model="shared/model", input_usd_per_1k_tokens=Decimal("0.777"), output_usd_per_1k_tokens=Decimal("0.777"),

@@ -1,4 +1,5 @@
-"""The demonstration's child processes, the web server and the simulator. Each writes a log, and none outlives us."""
+"""The demonstration's child processes: the web server, the worker, the simulator. Each writes a log, and none outlives
+us."""
 
 import errno
 import os
@@ -68,6 +69,13 @@ def start_web(port: int, environment: dict[str, str]) -> Child:
     arguments += ["--bind", f"127.0.0.1:{port}", "--graceful-timeout", "3", "--no-control-socket"]
     child = _start("web server", arguments, environment)
     _wait_for(child, lambda: _answers(port))
+    return child
+
+
+def start_worker() -> Child:
+    """What runs background jobs."""
+    child = _start("worker", ["manage.py", "worker"], {})
+    _wait_for(child, lambda: bool(child.log.read_text()))
     return child
 
 

@@ -1,4 +1,5 @@
-"""``manage.py replay_journal``: brings into the ledger what ended processes left. For cron."""
+"""``manage.py replay_journal``: brings into the ledger what ended processes left, as the worker does
+every minute."""
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 

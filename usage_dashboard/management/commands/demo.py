@@ -15,7 +15,16 @@ import groq_client
 from analytics import ledger_pool
 from usage_dashboard.demo import PASSWORD, history
 from usage_dashboard.demo.people import Login, NotADemoError, create_people
-from usage_dashboard.demo.processes import Child, ChildDiedError, kill, port_problem, start_simulator, start_web, stop
+from usage_dashboard.demo.processes import (
+    Child,
+    ChildDiedError,
+    kill,
+    port_problem,
+    start_simulator,
+    start_web,
+    start_worker,
+    stop,
+)
 from usage_dashboard.demo.progress import Progress
 from usage_dashboard.demo.traffic import Traffic, real_traffic, simulated_traffic
 from usage_dashboard.postgresql.base import DatabaseWrapper as EmbeddedDatabase
@@ -88,6 +97,7 @@ class Command(BaseCommand):
             environment = {"GROQ_API_KEY": "simulator", "GROQ_BASE_URL": base_url}
             self._traffic = simulated_traffic(base_url)
         self._children.append(start_web(port, environment))
+        self._children.append(start_worker())
         self._traffic.start()
         return f"http://127.0.0.1:{port}/"
 
