@@ -164,16 +164,8 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
     if not _running.acquire(blocking=False):
         raise TooManyExportsError
     try:
-        events, parameters = _sql_of(log.events())
-        statement = f"""
-            COPY (
-                SELECT {columns}
-                FROM ({events}) AS event
-                JOIN accounts_organization AS organization ON organization.id = event.organization_id
-                LEFT JOIN accounts_project AS project ON project.id = event.project_id
-                LEFT JOIN accounts_user AS person ON person.id = event.user_id
-                ORDER BY event.organization_id, event.day, event.timestamp
-            ) TO STDOUT WITH ({options})"""  # noqa: S608 - our own words; values travel as parameters
+        rows_sql, parameters = select(log, columns)
+        statement = f"COPY ({rows_sql}) TO STDOUT WITH ({options})"
         with (
             snapshot(timeout_ms=0),
             connection.cursor() as cursor,
@@ -184,6 +176,19 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
                 yield from _in_chunks(rows, first)
     finally:
         _running.release()
+
+
+def select(log: Log, columns: str) -> tuple[str, tuple[object, ...]]:
+    """SQL of these columns of the log's events with the names of what they point at, by organization and time."""
+    events, parameters = _sql_of(log.events())
+    statement = f"""
+        SELECT {columns}
+        FROM ({events}) AS event
+        JOIN accounts_organization AS organization ON organization.id = event.organization_id
+        LEFT JOIN accounts_project AS project ON project.id = event.project_id
+        LEFT JOIN accounts_user AS person ON person.id = event.user_id
+        ORDER BY event.organization_id, event.day, event.timestamp"""  # noqa: S608 - our own words; values are parameters
+    return statement, parameters
 
 
 def _sql_of(events: "QuerySet[UsageEvent]") -> tuple[str, tuple[object, ...]]:
