@@ -129,10 +129,18 @@ def _columns(log: Log) -> list[tuple[str, str]]:
 
 def _csv(name: str, sql: str) -> str:
     if name in TEXTS or name in JSON:
-        text = f"({sql})::text"  # a spreadsheet calculates what begins with one of these, the wide ones as well
-        # Behind apostrophes they would be taken for defused ones by whoever reads the file back, so there is one more.
-        return f"CASE WHEN {text} ~ '^''*[=+@\\t\\r\\n＝＋－＠-]' THEN '''' || {text} ELSE {text} END"
+        return defused(f"({sql})::text")
     return f"({sql})::text" if name in FLAGS else _plain(name, sql)
+
+
+def defused(text: str) -> str:
+    """SQL of a text with an apostrophe in front of what a spreadsheet would calculate: what begins with one of these
+    characters, the wide ones among them. Behind apostrophes they would be taken for defused ones by whoever reads the
+    file back, so there is one more. Nearly all texts begin with a letter, a bracket or a digit, which is told by
+    comparing bytes in a quarter of the time that the pattern takes."""
+    return f"""CASE WHEN {text} COLLATE "C" BETWEEN 'A' AND '~' OR {text} COLLATE "C" BETWEEN '0' AND ':' OR {text} = ''
+        THEN {text}
+        WHEN {text} ~ '^''*[=+@\\t\\r\\n＝＋－＠-]' THEN '''' || {text} ELSE {text} END"""
 
 
 def _json(name: str, sql: str) -> str:
@@ -141,9 +149,9 @@ def _json(name: str, sql: str) -> str:
 
 def _plain(name: str, sql: str) -> str:
     if name in TIMES:
-        return f"""to_char({sql} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+        return f"""to_char({sql}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
     if name in DOLLARS:
-        return f"({sql}::numeric / 1000000000)::numeric(20, 9)"
+        return f"{sql} * 0.000000001"
     return sql
 
 
@@ -156,25 +164,31 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
     if not _running.acquire(blocking=False):
         raise TooManyExportsError
     try:
-        events, parameters = _sql_of(log.events())
-        statement = f"""
-            COPY (
-                SELECT {columns}
-                FROM ({events}) AS event
-                JOIN accounts_organization AS organization ON organization.id = event.organization_id
-                LEFT JOIN accounts_project AS project ON project.id = event.project_id
-                LEFT JOIN accounts_user AS person ON person.id = event.user_id
-                ORDER BY event.organization_id, event.day, event.timestamp
-            ) TO STDOUT WITH ({options})"""  # noqa: S608 - our own words; values travel as parameters
+        rows_sql, parameters = select(log, columns)
+        statement = f"COPY ({rows_sql}) TO STDOUT WITH ({options})"
         with (
             snapshot(timeout_ms=0),
             connection.cursor() as cursor,
             connection.wrap_database_errors,  # a COPY fails with psycopg's own
-            cursor.copy(statement, parameters) as rows,
         ):
-            yield from _in_chunks(rows, first)
+            cursor.execute("SET LOCAL TIME ZONE 'UTC'")  # to convert each time by the name of a zone takes longer
+            with cursor.copy(statement, parameters) as rows:
+                yield from _in_chunks(rows, first)
     finally:
         _running.release()
+
+
+def select(log: Log, columns: str) -> tuple[str, tuple[object, ...]]:
+    """SQL of these columns of the log's events with the names of what they point at, by organization and time."""
+    events, parameters = _sql_of(log.events())
+    statement = f"""
+        SELECT {columns}
+        FROM ({events}) AS event
+        JOIN accounts_organization AS organization ON organization.id = event.organization_id
+        LEFT JOIN accounts_project AS project ON project.id = event.project_id
+        LEFT JOIN accounts_user AS person ON person.id = event.user_id
+        ORDER BY event.organization_id, event.day, event.timestamp"""  # noqa: S608 - our own words; values are parameters
+    return statement, parameters
 
 
 def _sql_of(events: "QuerySet[UsageEvent]") -> tuple[str, tuple[object, ...]]:

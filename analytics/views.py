@@ -28,7 +28,7 @@ from analytics.pages.models import MODELS
 from analytics.pages.overview import OVERVIEW, slow_results
 from analytics.pages.requests import REQUESTS
 from analytics.pages.sessions import SESSIONS
-from analytics.reports import PAGE_GROUPS, Log, Report, event_of, snapshot
+from analytics.reports import Log, Report, event_of, snapshot
 from analytics.streaming import InAThread, InAThreadOfALoop
 from analytics.unpriced import unpriced
 from pricing.models import Price
@@ -118,7 +118,7 @@ def choices(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
     try:
         with snapshot():
             asked = filters.read(request.GET, viewer)
-            menu = menus.menu(Report(viewer, asked.selection, ((facet.dimension,),)), asked, facet)
+            menu = menus.menu(Report(viewer, asked.selection), asked, facet)
         return render(request, "analytics/_choices.html", {"menu": menu})
     except DatabaseError:
         logger.exception("The choices of a filter could not be loaded.")
@@ -193,7 +193,7 @@ def _version(viewer: Viewer, asked: Filters) -> str:
 
 
 def _context(page: Page, viewer: Viewer, asked: Filters, part: str, opened: str) -> dict[str, Any]:
-    report = Report(viewer, asked.selection, (*(PAGE_GROUPS if page.knows_choices else ()), *page.groups))
+    report = Report(viewer, asked.selection, page.questions)
     context = {"page": page, "viewer": viewer, "filters": asked, **page.results(report, asked)}
     context["unpriced"] = unpriced(report, asked)
     if part != "results":

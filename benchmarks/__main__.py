@@ -1,6 +1,7 @@
 """``make bench``: every figure of docs/benchmarks.md, each as a ratio within this run.
 
-``make bench ARGS="recording pages"`` runs only these parts; ``--events 1000000`` makes the large ledger smaller.
+``make bench ARGS="recording pages"`` runs only these parts; ``--events 1000000`` makes the large ledger smaller,
+``--keep`` measures the one that is there.
 """
 
 import argparse
@@ -8,16 +9,20 @@ from datetime import UTC, datetime
 
 from benchmarks.setup import prepare, report
 
+OF_A_LARGE_LEDGER = {"pages", "export", "parquet", "viewers"}
+PARTS = ("client", "recording", "pages", "export", "parquet", "viewers")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", help="of: client recording pages export (all)")
+    parser.add_argument("parts", nargs="*", help=f"of: {' '.join(PARTS)} (all)")
     parser.add_argument("--events", type=int, default=10_000_000, help="size of the large ledger")
+    parser.add_argument("--keep", action="store_true", help="measure the ledger that is there instead of loading one")
     options = parser.parse_args()
-    parts = set(options.parts) or {"client", "recording", "pages", "export"}
+    parts = set(options.parts) or set(PARTS)
     prepare()
 
-    from benchmarks import client, export, generate, pages, recording
+    from benchmarks import client, export, generate, pages, parquet, recording, viewers
 
     today = datetime.now(UTC).date()
     generate.people_and_prices()
@@ -25,18 +30,24 @@ def main() -> None:
         client.run()
     if "recording" in parts:
         recording.run()
-    if parts & {"pages", "export"}:
-        report("Loading the small ledger", "1,000,000 events")
-        generate.events(1_000_000, today)
-        small = pages.measure() if "pages" in parts else {}
-        small_log = pages.measure_log() if "pages" in parts else {}
-        report("Loading the large ledger", f"{options.events:,} events")
-        generate.events(options.events, today)
+    if parts & OF_A_LARGE_LEDGER:
+        small, small_log = {}, {}
+        if not options.keep:
+            if "pages" in parts:
+                report("Loading the small ledger", "1,000,000 events")
+                generate.events(1_000_000, today)
+                small, small_log = pages.measure(), pages.measure_log()
+            report("Loading the large ledger", f"{options.events:,} events")
+            generate.events(options.events, today)
         if "pages" in parts:
             pages.compare(small, pages.measure())
             pages.compare_log(small_log, pages.measure_log())
         if "export" in parts:
             export.run()
+        if "parquet" in parts:
+            parquet.run()
+        if "viewers" in parts:
+            viewers.run()
 
 
 if __name__ == "__main__":

@@ -62,23 +62,29 @@ def events(total: int, last_day: date) -> None:
         cursor.execute("SET synchronous_commit = off")
         cursor.execute("SET work_mem = '256MB'")
         cursor.execute("SELECT setseed(0.42)")
-        _make_tables_of_choice(cursor)
-        weights = [_weight(last_day - timedelta(days=DAYS - 1 - n), n) for n in range(DAYS)]
-        made = 0
-        for n in range(DAYS):
-            day = last_day - timedelta(days=DAYS - 1 - n)
-            upto = round(total * sum(weights[: n + 1]) / sum(weights))
-            cursor.execute("SELECT coalesce(max(id), 0) FROM analytics_usageevent")
-            (newest_id,) = cursor.fetchone()
-            cursor.execute(INSERT_DAY, {"day": day, "events": upto - made, "first": made})
-            for add in (add_to_sessions, add_to_rollups):
-                cursor.execute(add(NEW_EVENTS), {"newest_id": newest_id})
-            made = upto
+        add(cursor, total, last_day)
         cursor.execute("RESET ALL")
         cursor.execute("VACUUM ANALYZE analytics_usageevent")
         cursor.execute("VACUUM ANALYZE analytics_session")
         cursor.execute("VACUUM ANALYZE analytics_rollup")
         cursor.execute("CHECKPOINT")
+
+
+def add(cursor: object, total: int, last_day: date) -> None:
+    """Add ``total`` events that end on ``last_day``, and their sums."""
+    execute = cursor.execute  # type: ignore[attr-defined]
+    _make_tables_of_choice(cursor)
+    weights = [_weight(last_day - timedelta(days=DAYS - 1 - n), n) for n in range(DAYS)]
+    made = 0
+    for n in range(DAYS):
+        day = last_day - timedelta(days=DAYS - 1 - n)
+        upto = round(total * sum(weights[: n + 1]) / sum(weights))
+        execute("SELECT coalesce(max(id), 0) FROM analytics_usageevent")
+        (newest_id,) = cursor.fetchone()  # type: ignore[attr-defined]
+        execute(INSERT_DAY, {"day": day, "events": upto - made, "first": made})
+        for summing_up in (add_to_sessions, add_to_rollups):
+            execute(summing_up(NEW_EVENTS), {"newest_id": newest_id})
+        made = upto
 
 
 def _weight(day: date, n: int) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics.filters import Filters
-from analytics.reports import Group, Report
+from analytics.reports import Question, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Page:
     """A style sheet of its own, under ``static/``."""
     script: str = ""
     """A script of its own, likewise."""
-    groups: tuple[Group, ...] = ()
-    """Questions of its own, next to those that every page asks: answered in the same pass where no cube can tell."""
+    questions: tuple[Question, ...] = ()
+    """What it asks of its report, so that one pass over the same rows can answer several."""
     has_charts: bool = False
     knows_choices: bool = False
     """Whether its own tables answer what the filter menus offer; elsewhere a menu is filled when it is opened."""

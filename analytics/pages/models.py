@@ -8,7 +8,7 @@ from analytics.filters import Filters
 from analytics.model_prices import prices_in_force
 from analytics.model_table import model_table, unused
 from analytics.pages import Page
-from analytics.reports import MODEL_GROUPS, Report, models_used
+from analytics.reports import MODEL_QUESTIONS, Report, models_used
 from analytics.what_if import WhatIfForm
 
 
@@ -38,5 +38,5 @@ MODELS = Page(
     results,
     settings=("sort", "page", *SIDES, *what_if.FIELDS),
     style="css/models.css",
-    groups=MODEL_GROUPS,
+    questions=MODEL_QUESTIONS,
 )

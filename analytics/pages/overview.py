@@ -7,7 +7,7 @@ from analytics import charts, detail_notice, menus, slow_charts
 from analytics.cards import cards
 from analytics.filters import PLACES, Filters
 from analytics.pages import Page
-from analytics.reports import Report, chart_groups
+from analytics.reports import OVERVIEW_QUESTIONS, Report, chart_questions
 from analytics.tables import FIND, tables
 from analytics.unpriced import unpriced_link
 
@@ -37,7 +37,7 @@ def results(report: Report, asked: Filters) -> dict[str, Any]:
 
 def slow_results(viewer: Viewer, asked: Filters) -> dict[str, Any]:
     """What the page asks for once it is there."""
-    report = Report(viewer, asked.selection, chart_groups(asked.grain))
+    report = Report(viewer, asked.selection, chart_questions(asked.grain))
     is_too_much = asked.grain == "hour" and report.totals().requests > HOURLY_LATENCY_UP_TO
     latency = report.latency_series("day" if is_too_much else asked.grain)
     overall, week = report.latency_percentiles(), report.by_weekday_and_hour()
@@ -71,6 +71,7 @@ OVERVIEW = Page(
     results,
     settings=("sort", "page", *FIND.values()),
     style="css/overview.css",
+    questions=OVERVIEW_QUESTIONS,
     has_charts=True,
     knows_choices=True,
 )

@@ -2,23 +2,21 @@
 
 from analytics.reports.calendar import first_day, today, version
 from analytics.reports.detail_end import DetailEnd, detail_ends
-from analytics.reports.event_sums import Group
 from analytics.reports.log import Log, LogPage, Place, event_of, with_request_id
-from analytics.reports.models import MODEL_GROUPS, ModelUsage, models_used
+from analytics.reports.models import MODEL_QUESTIONS, ModelUsage, models_used
 from analytics.reports.percentiles import LatencyPoint, Percentiles
-from analytics.reports.report import PAGE_GROUPS, Report, Value, chart_groups
+from analytics.reports.report import OVERVIEW_QUESTIONS, Question, Report, Value, chart_questions
 from analytics.reports.scope import selected, snapshot, visible
 from analytics.reports.session_averages import SessionAverages, session_averages
 from analytics.reports.sessions import Conversation, Sessions, session_of
 from analytics.reports.sums import Choice, Point, Row, Summary, Totals
 
 __all__ = [
-    "MODEL_GROUPS",
-    "PAGE_GROUPS",
+    "MODEL_QUESTIONS",
+    "OVERVIEW_QUESTIONS",
     "Choice",
     "Conversation",
     "DetailEnd",
-    "Group",
     "LatencyPoint",
     "Log",
     "LogPage",
@@ -26,6 +24,7 @@ __all__ = [
     "Percentiles",
     "Place",
     "Point",
+    "Question",
     "Report",
     "Row",
     "SessionAverages",
@@ -33,7 +32,7 @@ __all__ = [
     "Summary",
     "Totals",
     "Value",
-    "chart_groups",
+    "chart_questions",
     "detail_ends",
     "event_of",
     "first_day",

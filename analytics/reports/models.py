@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import date
 
 from analytics.models import Status
-from analytics.reports.event_sums import Group
-from analytics.reports.percentiles import Percentiles
-from analytics.reports.report import LATENCY, Report
-from analytics.reports.sums import Totals
+from analytics.reports.percentiles import Bucket, Percentiles
+from analytics.reports.report import LATENCY, Question, Report
+from analytics.reports.sums import DatedTotals, Totals
 
-MODEL_GROUPS: tuple[Group, ...] = (("model",), ("model", "status"), ("model", LATENCY))
-"""The questions that ``models_used`` asks."""
+MODEL_QUESTIONS: tuple[Question, ...] = (
+    (("model",), DatedTotals),
+    (("model", "status"), DatedTotals),
+    (("model", LATENCY), Bucket),
+)
+"""What ``models_used`` asks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,13 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from django.db.models import Q, QuerySet
-from django.db.models.functions import ExtractIsoWeekDay
 
 from accounts.viewer import Viewer
-from analytics.cubes import smallest_with
+from analytics.cubes import Cube, smallest_with
 from analytics.models import Rollup, UsageEvent
 from analytics.reports import names, percentiles
 from analytics.reports.detail_end import DetailEnd, detail_ends
-from analytics.reports.event_sums import Group, Key, Sums, sums_of_events
-from analytics.reports.measures import COST_SUMS, PREFIX, ROLLUP_MEASURES
+from analytics.reports.grouped_sums import Group, Key, Sums, grouped_sums
 from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
 from analytics.reports.scope import selected, visible
 from analytics.reports.sums import Choice, DatedTotals, Point, Row, Summary, Totals
@@ -28,15 +26,20 @@ from analytics.selection import Dimension, Grain, Selection
 
 EXACT_PERCENTILES_UP_TO = 1_000
 """So many requests or fewer: percentiles come from the events and not from the histogram."""
-PAGE_GROUPS: tuple[Group, ...] = (
-    (), ("day",), ("model",), ("project_id",), ("user_id",), ("expert_id",), ("template_id",), ("feature",),
-    ("organization_id",), ("provider",), ("status",),
+Kind = type[Summary] | type[Totals] | type[DatedTotals] | type[Bucket]
+Question = tuple[Group, Kind]
+"""What the rows are grouped by, and which of their sums are wanted."""
+OVERVIEW_QUESTIONS: tuple[Question, ...] = (
+    ((), Totals), (("day",), Totals), (("model",), Summary), (("project_id",), Summary), (("user_id",), Summary),
+    (("expert_id",), Summary), (("template_id",), Summary), (("feature",), Summary), (("organization_id",), Summary),
+    (("provider",), Summary), (("status",), Summary),
 )  # fmt: skip
-"""The questions that come together on a page."""
 LATENCY = "latency_bucket"
 HEAT: Group = ("weekday", "hour")
-DERIVED = {"weekday": ExtractIsoWeekDay("day")}
+DERIVED = frozenset({"weekday"})
 """What follows from a dimension that every cube has."""
+COST_SUMS = frozenset({"cost_usd", "unpriced"})
+"""Absent where the viewer may not see cost."""
 EXACT: dict[str, Callable[[Any], Any]] = {"cost_usd": Decimal, "audio_seconds": Decimal, "last_day": lambda day: day}
 """PostgreSQL's sum of integers is a decimal number: all other sums are made whole numbers again."""
 FEW_EVENTS = 50_000
@@ -50,14 +53,19 @@ M = TypeVar("M", Totals, Histogram)
 
 
 class Report:
-    """What a viewer sees of a selection. Asks nothing before it is asked, and each thing once."""
+    """What a viewer sees of a selection. Asks nothing before it is asked, and each thing once.
 
-    def __init__(self, viewer: Viewer, selection: Selection, groups: Sequence[Group] = PAGE_GROUPS) -> None:
+    ``together`` are questions that will be asked of it: those that have their answers in the same rows are answered in
+    one pass over these.
+    """
+
+    def __init__(self, viewer: Viewer, selection: Selection, together: Sequence[Question] = ()) -> None:
         self.viewer = viewer
         self.selection = selection
-        self._together = groups
+        self._together = together
         self._breakdowns: dict[tuple[Dimension, bool], Mapping[Value, Summary]] = {}
-        self._event_sums: dict[Selection, dict[Group, list[tuple[Key, Sums]]]] = {}
+        self._answers: dict[Question, list[tuple[Key, Sums]]] = {}
+        self._names: dict[Dimension, dict[Value, str]] = defaultdict(dict)
         self._known_histograms: dict[Group, dict[Key, Histogram]] = {}
 
     def totals(self) -> Totals:
@@ -88,7 +96,7 @@ class Report:
     def leaves_out(self) -> Literal["", "some", "all"]:
         """Which of the figures given so far leave out the requests that are no longer there: those that no cube knows,
         if there are such requests. All, if not even the totals are known."""
-        given = self._event_sums.get(self.selection)
+        given = {group for group, kind in self._answers if self._source(self.selection, (group, kind))[0] is None}
         if not given or not self.detail_ends:
             return ""
         return "all" if () in given else "some"
@@ -116,7 +124,11 @@ class Report:
 
     def names(self, dimension: Dimension, values: Iterable[Value]) -> dict[Value, str]:
         """What people call these values. For values that occur: it does not ask who may see them."""
-        return names.labels(self.viewer, dimension, list(values))
+        wanted, known = list(values), self._names[dimension]
+        unknown = [value for value in wanted if value not in known]
+        if unknown:
+            known |= names.labels(self.viewer, dimension, unknown)
+        return {value: known[value] for value in wanted}
 
     def matching(self, dimension: Dimension, values: Iterable[Value], text: str) -> list[Value]:
         """Those of the values whose names have each of the text's words, in their order."""
@@ -197,36 +209,44 @@ class Report:
 
     def _grouped(self, selection: Selection, group: Group, kind: type[S]) -> list[tuple[Key, S]]:
         """The sums of each key of the group: from the smallest cube that can tell, else from the events."""
-        cube = smallest_with(self._needed(selection, group))
-        if cube is None:
-            return [(key, self._as(kind, sums)) for key, sums in self._from_events(selection, group)]
-        rows = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & selected(selection, Rollup))
-        measures = {PREFIX + field.name: ROLLUP_MEASURES[PREFIX + field.name] for field in fields(kind)}
-        if not group:
-            return [((), self._as(kind, _sums(rows.aggregate(**measures))))]
-        derived = {name: DERIVED[name] for name in group if name in DERIVED}
-        grouped = rows.order_by().annotate(**derived).values(*group).annotate(**measures)
-        names, width = [field.name for field in fields(kind)], len(group)
-        return [
-            (row[:width], self._as(kind, dict(zip(names, row[width:], strict=True))))
-            for row in grouped.values_list(*group, *measures)
-        ]
+        return [(key, self._as(kind, sums)) for key, sums in self._answer(selection, (group, kind))]
 
-    def _from_events(self, selection: Selection, group: Group) -> list[tuple[Key, Sums]]:
-        """What a page asks for of one selection comes from one pass over its events."""
-        known = self._event_sums.setdefault(selection, {})
-        if group not in known:
-            groups = {group}
-            if selection is self.selection:
-                groups |= {other for other in self._together if smallest_with(self._needed(selection, other)) is None}
-            events = UsageEvent.objects.filter(visible(self.viewer) & selected(selection, UsageEvent))
-            known |= sums_of_events(events, sorted(groups - known.keys()))
-        return known[group]
+    def _answer(self, selection: Selection, question: Question) -> list[tuple[Key, Sums]]:
+        """Of the report's own selection, what was asked for together comes together."""
+        if selection is not self.selection:
+            return self._ask(selection, [question])[question]
+        if question not in self._answers:
+            source = self._source(selection, question)
+            others = {other for other in self._together if self._source(selection, other) == source}
+            self._answers |= self._ask(
+                selection, [question, *sorted(others - {question} - self._answers.keys(), key=str)]
+            )
+        return self._answers[question]
+
+    def _source(self, selection: Selection, question: Question) -> tuple[Cube | None, Kind | None]:
+        """What is asked in one pass: the cube and the sums; the events, whose rows cost more than any sum of them."""
+        group, kind = question
+        cube = smallest_with(self._needed(selection, group))
+        return (cube, kind) if cube else (None, None)
+
+    def _ask(self, selection: Selection, questions: Sequence[Question]) -> dict[Question, list[tuple[Key, Sums]]]:
+        """All of them have one source."""
+        cube, _ = self._source(selection, questions[0])
+        rows: QuerySet[UsageEvent] | QuerySet[Rollup]
+        if cube is None:
+            rows = UsageEvent.objects.filter(visible(self.viewer) & selected(selection, UsageEvent))
+        else:
+            rows = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & selected(selection, Rollup))
+        groups = list(dict.fromkeys(group for group, _ in questions))
+        found = grouped_sums(
+            rows, groups, list(dict.fromkeys(field.name for _, kind in questions for field in fields(kind)))
+        )
+        return {(group, kind): found[group] for group, kind in questions}
 
     def _needed(self, selection: Selection, group: Group) -> frozenset[str]:
         """The dimensions that a cube has to have: of the groups, the filters and the viewer's scope."""
         scope = {"user_id"} if self.viewer.user_ids is not None else set()
-        return frozenset({*group, *selection.chosen} | scope) - DERIVED.keys()
+        return frozenset({*group, *selection.chosen} | scope) - DERIVED
 
     def _as(self, kind: type[S], sums: Mapping[str, Any]) -> S:
         """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
@@ -246,9 +266,9 @@ class Report:
         }
 
 
-def chart_groups(grain: Grain) -> tuple[Group, ...]:
-    """The questions of the charts that come after the page."""
-    return ((), HEAT, (*_moments_of(grain), LATENCY))
+def chart_questions(grain: Grain) -> tuple[Question, ...]:
+    """Those of the charts that come after the page."""
+    return (((), Totals), (HEAT, Summary), ((*_moments_of(grain), LATENCY), Bucket))
 
 
 def _moments_of(grain: Grain) -> Group:
@@ -258,8 +278,3 @@ def _moments_of(grain: Grain) -> Group:
 def _by_moment(found: Mapping[Key, M]) -> dict[tuple[date, int | None], M]:
     """By day and hour, which is None where the keys have only days."""
     return {(key[0], key[1] if len(key) > 1 else None): value for key, value in found.items()}
-
-
-def _sums(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The sums among the columns of an aggregated row."""
-    return {name.removeprefix(PREFIX): value for name, value in row.items() if name.startswith(PREFIX)}

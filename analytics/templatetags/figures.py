@@ -1,10 +1,14 @@
-"""Template filters for numbers; analytics.figures says how they look."""
+"""Template filters for numbers; analytics.figures says how they look. And what a template would be slow at."""
 
 from datetime import date
+from urllib.parse import quote
 
 from django import template
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from analytics import figures
+from analytics.menus import Menu
 
 register = template.Library()
 register.filter("count", figures.count)
@@ -26,3 +30,26 @@ def css_percent(share: float) -> str:
 @register.simple_tag
 def days(first: date, last: date) -> str:
     return figures.days(first, last)
+
+
+@register.simple_tag
+def options(menu: Menu) -> SafeString:
+    """The boxes to tick of a filter menu: hundreds on a page, a quarter of its time when a template made them."""
+    name = menu.facet.name
+    return format_html_join(
+        "\n",
+        '<label class="option"><input type="checkbox" id="{}={}" name="{}" value="{}"{} autocomplete="off">'
+        "<span>{}</span>{}</label>",
+        (
+            (
+                name,
+                quote(option.text, safe=""),
+                name,
+                option.text,
+                SafeString(" checked" if option.checked else ""),
+                option.label,
+                "" if option.requests is None else SafeString(f"<small>{figures.compact(option.requests)}</small>"),
+            )
+            for option in menu.options
+        ),
+    )

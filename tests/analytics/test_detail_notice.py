@@ -70,24 +70,24 @@ def test_figures_from_sums_are_whole_and_say_nothing(shortened: Organization, ad
 
 
 @pytest.mark.parametrize("path", ["/", "/models/"])
-def test_figures_from_requests_say_what_they_leave_out(
-    shortened: Organization, admin: User, user: User, path: str
-) -> None:
-    both = f"{BEFORE}&user={user.pk}&model=a"
-    assert f"{SAID} are kept as sums only. With these filters" in page(admin, f"{path}?{both}&grain=day")
-    assert SAID not in page(admin, f"{path}?range=custom&from={END}&to={END}&user={user.pk}&model=a")
+def test_figures_from_requests_say_what_they_leave_out(shortened: Organization, admin: User, path: str) -> None:
+    """No cube knows sessions."""
+    one = "grain=day&session=s"
+    assert f"{SAID} are kept as sums only. With these filters" in page(admin, f"{path}?{BEFORE}&{one}")
+    assert SAID not in page(admin, f"{path}?range=custom&from={END}&to={END}&{one}")
 
 
 def test_some_figures_may_leave_out_what_the_totals_have(shortened: Organization, user: User) -> None:
-    """No cube knows which models one person used."""
+    """A cube knows which models one person used; only requests tell how long they took."""
     overview = signed_in(user).get(f"/?{BEFORE}&grain=day")
-    assert f"{SAID} are kept as sums only. Some figures" in overview.content.decode()
+    assert SAID not in overview.content.decode()
     assert overview.context["totals"].requests == 67
-    assert (overview.context["top_model"]["totals"].requests, overview.context["top_model"]["share"]) == (2, 1.0)
+    assert (overview.context["top_model"]["totals"].requests, overview.context["top_model"]["share"]) == (66, 66 / 67)
     assert "Charts that can only be told from requests" in page(user, f"/charts/?{BEFORE}&grain=day")
+    assert f"{SAID} are kept as sums only. Some figures" in page(user, f"/models/?{BEFORE}")
     mine = signed_in(user).get("/my-usage/")
-    assert "Some figures" in mine.content.decode()
-    assert [model.share for model in mine.context["models"]] == [1.0]
+    assert SAID not in mine.content.decode()
+    assert [model.share for model in mine.context["models"]] == [66 / 67, 1 / 67]
 
 
 def test_percentiles_are_never_those_of_the_rest(shortened: Organization, admin: User) -> None:
@@ -119,8 +119,8 @@ def test_nothing_is_compared_with_a_period_that_is_gone(shortened: Organization,
     viewer, day = Viewer.of(admin), Selection(END, END, {"model": ("a",)})
     previous = Report(viewer, day).previous_totals()
     assert previous is not None, "sums know it"
-    both = Selection(END, END, {"model": ("a",), "user_id": (User.objects.get(handle="ann").pk,)})
-    assert Report(viewer, both).previous_totals() is None
+    session = Selection(END, END, {"session_id": ("s",)})
+    assert Report(viewer, session).previous_totals() is None
 
 
 def test_the_log_finds_what_is_newer_than_what_is_gone(shortened: Organization, admin: User) -> None:

@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.http import StreamingHttpResponse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from accounts.models import Organization, Project, User
 from analytics import export
-from analytics.export import COLUMNS, COST_COLUMNS, DOLLARS, FLAGS, JSON, TEXTS, TIMES
+from analytics.export import COLUMNS, COST_COLUMNS, DOLLARS, FLAGS, JSON, TEXTS, TIMES, defused
 from analytics.models import UsageEvent
 from analytics.recording import record
 from groq_client.call import RateLimit, UsagePart
@@ -140,6 +143,23 @@ def test_a_formula_in_any_text_or_json_column_is_defused(
         monkeypatch.setitem(export.COLUMNS, name, "'=1'::text")
     (row,) = sheet(exporter)
     assert {row[name] for name in TEXTS | JSON} == {"'=1"}
+
+
+def is_formula(text: str) -> bool:
+    return text.lstrip("'")[:1] in set("=+-@＝＋－＠\t\r\n")
+
+
+HOSTILE = st.text(st.sampled_from("=+-@＝＋－＠\t\r\n'\"/09:;<>?@AZaz[~\x7f \x01é文"), max_size=4)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(HOSTILE, min_size=50, max_size=100))
+def test_exactly_what_begins_like_a_formula_is_defused(db: None, texts: list[str]) -> None:
+    with connection.cursor() as cursor:
+        sql = f"SELECT {defused('text')} FROM unnest(%s::text[]) WITH ORDINALITY AS row (text, place) ORDER BY place"
+        cursor.execute(sql, [texts])
+        found = [text for (text,) in cursor]
+    assert found == [f"'{text}" if is_formula(text) else text for text in texts]
 
 
 def test_whoever_sees_no_cost_exports_none(event: UsageEvent, user: User) -> None:

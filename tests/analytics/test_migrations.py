@@ -1,13 +1,18 @@
 """Migrations that move data do it for a ledger that has some."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import Organization
-from analytics.models import Rollup, Session
+from analytics.models import Rollup, Session, UsageEvent
 from analytics.recording import record
-from tests.analytics.calls import call
+from analytics.rollup_sql import KEY
+from tests.analytics.calls import NOON, call
+
+BEFORE_THE_PERSON = "0007_reconciliation"
 
 
 def migrate(name: str) -> None:
@@ -61,5 +66,44 @@ def test_sessions_are_made_of_events_that_are_there(acme: Organization, globex: 
         migrate("0006_fill_sessions")
         assert list(Session.objects.order_by("pk").values()) == written
         assert len(written) == 8
+    finally:
+        migrate(newest())
+
+
+def person_and_latency() -> list[dict[str, object]]:
+    """Of Acme alone: calls of other tests may end late."""
+    rows = Rollup.objects.filter(cube__in=(8, 11), organization__slug="acme")
+    return list(rows.order_by(*KEY).values())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cubes_of_a_person_and_of_latency_are_made_as_recording_makes_them(acme: Organization) -> None:
+    """Failed and estimated calls, of somebody and of nobody; and what was filled is not lost with its events."""
+    record(
+        call(
+            ("priced/a", "free")[n % 2],
+            organization="acme",
+            at=NOON - timedelta(hours=13 * (n % 3)),
+            user=("", "ann")[n % 2],
+            project=("", "p")[n // 2 % 2],
+            expert_id=f"e{n % 2}",
+            template_id=f"t{n // 3 % 2}",
+            feature=("chat", "rag")[n // 4 % 2],
+            latency_ms=10 * 2 ** (n % 9),
+            ttft_ms=(None, 5)[n % 2],
+            error_code=("", "timeout")[n % 5 == 0],
+        )
+        for n in range(24)
+    )
+    written = person_and_latency()
+    assert {row["cube"] for row in written} == {8, 11}
+    try:
+        migrate(BEFORE_THE_PERSON)
+        migrate("0010_fill_person_and_latency_cubes")
+        assert person_and_latency() == written
+        UsageEvent.objects.all().delete()
+        migrate("0009_person_and_latency_cubes")
+        migrate("0010_fill_person_and_latency_cubes")
+        assert person_and_latency() == written
     finally:
         migrate(newest())

@@ -244,7 +244,7 @@ def test_percentiles_of_the_whole_are_the_same_whatever_was_asked_before(acme: O
     selection = Selection(date(2026, 11, 1), date(2026, 11, 6))
     asked_alone = Report(EVERYTHING, selection).latency_percentiles()
     for grain in ("day", "hour"):
-        report = Report(EVERYTHING, selection, reports.chart_groups(grain))
+        report = Report(EVERYTHING, selection, reports.chart_questions(grain))
         report.latency_series(grain)
         assert report.latency_percentiles() == asked_alone
 
@@ -273,16 +273,28 @@ def test_a_weekday_is_the_organizations_own(acme: Organization, globex: Organiza
     assert {slot: totals.requests for slot, totals in found.items()} == {(7, 12): 1, (1, 1): 1}
 
 
-def test_the_charts_ask_the_events_once(
+def test_the_events_are_asked_for_what_no_cube_tells(
     ledger: list[UsageEvent], admin: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """Where no cube can tell, one pass over the events answers all."""
+    """How long the calls took that several filters let through; one pass over a cube for each kind of the others."""
     selection = replace(RANGE, chosen={"model": ("priced/a",), "expert_id": ("lawyer",)})
-    report = Report(Viewer.of(admin), selection, reports.chart_groups("hour"))
-    with django_assert_num_queries(1):
+    report = Report(Viewer.of(admin), selection, reports.chart_questions("hour"))
+    with django_assert_num_queries(3) as asked:
         report.totals()
         report.by_weekday_and_hour()
         report.latency_series("hour")
+    assert [UsageEvent._meta.db_table in query["sql"] for query in asked.captured_queries] == [False, False, True]
+
+
+def test_what_a_cube_tells_together_is_asked_once(
+    ledger: list[UsageEvent], django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """A person's tables by model, project, expert, template and feature are one pass over the cube of the person."""
+    ann = User.objects.filter(handle="ann")[0]
+    report = Report(EVERYTHING.narrowed_to(ann), RANGE, reports.OVERVIEW_QUESTIONS)
+    with django_assert_num_queries(1):
+        for dimension in ("model", "project_id", "expert_id", "template_id", "feature"):
+            report.sums_by(dimension)
 
 
 def test_latency_buckets_rise_without_gaps() -> None:

@@ -1,0 +1,91 @@
+"""No page reads the event table whole: what PostgreSQL plans for every question of a page, on a ledger large enough for
+it to choose as it does at scale."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import Organization, Role, User
+from accounts.viewer import Viewer
+from analytics import export
+from analytics.models import Rollup, Session, UsageEvent
+from analytics.reports import Log, Place
+from analytics.selection import Selection
+from benchmarks import generate
+from tests.cast import make_user, signed_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EVENTS = 40_000
+DAYS = 60
+TODAY = datetime.now(UTC).date()
+IN_THE_MIDDLE, LONG_AGO = (Place(datetime.now(UTC) - timedelta(days=days), 0) for days in (DAYS // 2, DAYS - 2))
+PATHS = (
+    "/?range=7d", "/?range=all", "/?range=7d&feature=rag&model=groq/compound", "/charts/?range=7d", "/models/?range=7d",
+    "/sessions/?range=all", "/my-usage/", "/choices/model/?range=7d", "/choices/user/?range=7d",
+    "/requests/?range=all", "/requests/?range=all&status=error", "/requests/?range=all&q=req_1",
+    "/requests/?range=all&model=groq/compound", "/requests/?range=all&model=nobody/uses-it",
+    f"/requests/?range=all&before={IN_THE_MIDDLE}", f"/requests/?range=all&after={IN_THE_MIDDLE}",
+    f"/requests/?range=all&before={LONG_AGO}",
+)  # fmt: skip
+
+
+@pytest.fixture
+def people(monkeypatch: pytest.MonkeyPatch) -> list[User]:
+    """One of each role; the Admin and the User are of the largest organization."""
+    monkeypatch.setattr(generate, "DAYS", DAYS)
+    monkeypatch.setattr(generate, "ORGANIZATIONS", 10)
+    generate.people_and_prices()
+    largest = Organization.objects.get(slug="org-00")
+    boss = make_user("one-super", Role.SUPER_ADMIN), make_user("one-admin", Role.ADMIN, largest)
+    user = make_user("one-user", Role.USER, largest)
+    User.objects.filter(organization=largest, handle="u0").update(handle="")
+    User.objects.filter(pk=user.pk).update(handle="u0")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setseed(0.42)")
+        generate.add(cursor, EVENTS, TODAY)
+        for model in (UsageEvent, Session, Rollup):
+            cursor.execute(f"VACUUM ANALYZE {model._meta.db_table}")
+    return [*boss, user]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+def reads_all_events(sql: str, parameters: tuple[object, ...] | None = None) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
+        (((said,),),) = (cursor.fetchall(),)
+    (whole,) = json.loads(said) if isinstance(said, str) else said
+    return any(
+        node["Node Type"] == "Seq Scan" and node["Relation Name"] == UsageEvent._meta.db_table
+        for node in nodes(whole["Plan"])
+    )
+
+
+def test_no_page_reads_all_events(people: list[User]) -> None:
+    found, asked = [], 0
+    for person in people:
+        client = signed_in(person)
+        for path in PATHS:
+            with CaptureQueriesContext(connection) as queries:
+                response = client.get(path, follow=True)
+            assert response.status_code in (200, 404), path
+            questions = {query["sql"] for query in queries if query["sql"].lstrip().startswith(("SELECT", "WITH"))}
+            asked += len(questions)
+            found += [f"{person} {path}: {sql}" for sql in questions if reads_all_events(sql)]
+        for days in (1, 7):
+            log = Log(Viewer.of(person), Selection(TODAY - timedelta(days=days), TODAY))
+            if reads_all_events(*export.select(log, "event.*")):
+                found.append(f"{person} export of {days} days")
+    assert not found, "\n".join(found)
+    assert asked > 200
+    assert reads_all_events("SELECT sum(input_tokens) FROM analytics_usageevent"), "it would be seen"
