@@ -20,7 +20,7 @@ BROKEN_OFF = "DROP INDEX CONCURRENTLY IF EXISTS usageevent_person_latency;"
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("analytics", "0007_reconciliation")]
+    dependencies = [("analytics", "0008_union_of_arrays")]
 
     operations = [
         migrations.RunSQL(PARTITION, "DROP TABLE IF EXISTS analytics_rollup_11;"),
