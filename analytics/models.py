@@ -120,7 +120,7 @@ class UsageEvent(models.Model):
             # Serves the same for one person, and how long that person's calls took without a look at the events.
             models.Index(
                 fields=("organization", "user", "day"),
-                include=("hour", "provider", "latency_ms", "ttft_ms"),
+                include=("hour", "provider", "model", "latency_ms", "ttft_ms"),
                 name="usageevent_person_latency",
             ),
             # Serves the event log of those who see all organizations.

@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
             "usageevent",
             models.Index(
                 fields=["organization", "user", "day"],
-                include=("hour", "provider", "latency_ms", "ttft_ms"),
+                include=("hour", "provider", "model", "latency_ms", "ttft_ms"),
                 name="usageevent_person_latency",
             ),
         ),
