@@ -12,7 +12,7 @@ from analytics.recording import record
 from analytics.rollup_sql import KEY
 from tests.analytics.calls import NOON, call
 
-BEFORE_THE_PERSON = "0007_reconciliation"
+BEFORE_THE_PERSON = "0008_union_of_arrays"
 
 
 def migrate(name: str) -> None:
