@@ -93,7 +93,7 @@ def _attempted(work: Callable[[Connection[Any]], T]) -> T:
 def _rows(connection: Connection[Any], calls: Sequence[Call]) -> dict[int, dict[str, Row]]:
     """The rows to write by organization and request id, in the order of both; of two calls with one key, the first."""
     said = [(who.organization, who.project, who.user) for who in (call.attribution for call in calls)]
-    names = {names: Names._make(map(storable, names)) for names in set(said)}
+    names = {names: Names._make(map(storable, names)) for names in dict.fromkeys(said)}
     whose, generation = directory.resolve(connection, names.values(), book.GENERATION_SQL)
     prices = book.current(connection, generation)
     rows: dict[int, dict[str, Row]] = {}
