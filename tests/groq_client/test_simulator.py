@@ -25,6 +25,7 @@ from groq_client.simulator.command import fault_list, main
 from groq_client.simulator.faults import FAULTS, Fault, UnknownFaultError, parse_fault, split_model
 from groq_client.simulator.limits import go_duration
 from groq_client.simulator.server import CannotListenError, SimulatorHandle, running_simulator
+from tests.running_demo import wait_until
 
 PLAIN = "llama-3.1-8b-instant"
 THINKER = "openai/gpt-oss-120b"
@@ -782,7 +783,7 @@ def test_received_requests_are_kept_for_assertions(client: groq.Groq, simulator:
     assert request.headers["authorization"] == "Bearer gsk_test"
     assert request.body is not None
     assert request.body["messages"][0]["content"] == "What should we do next?"
-    assert request.completed
+    wait_until(lambda: request.completed, 5)  # which the simulator notes after the last byte
 
 
 def test_taken_port_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
