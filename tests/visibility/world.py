@@ -81,7 +81,7 @@ def _tenant(organization: Organization, user: str, colleague: str, admin: str, s
     )  # fmt: skip
     record([*_calls(organization.slug, user), *_calls(organization.slug, colleague)])
     audit("organization.change", secret, by=super_admin, organization=organization, changes={"name": ("x", secret)})
-    events = {event.user_id: event for event in UsageEvent.objects.filter(organization=organization)}
+    events = {event.user_id: event for event in UsageEvent.objects.filter(organization=organization).order_by("timestamp")}
     return Tenant(
         organization,
         Project.objects.get(organization=organization, slug=f"{user}secret".upper()),
