@@ -6,7 +6,7 @@ that are not stored yet: their statements name one organization and no other tab
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from operator import itemgetter
 from typing import Any
@@ -41,32 +41,31 @@ def rollups(organization_id: int, rows: Iterable[Row]) -> list[Values]:
     """Rows for ``ROLLUPS`` in the order of their key, in which all writers take them."""
     bases: dict[Values, list[tuple[Values, Values]]] = defaultdict(list)
     for row in rows:
-        bases[_BASE(row)].append((_dimensions(row), _measures(row)))
+        bases[_BASE(row)].append((_dimensions(row) + _NONE, _measures(row)))
     added = []
     for (day, status, provider), events in bases.items():
-        for cube in CUBES:
-            for dimensions, measures in _summed(cube, events):
-                added.append((organization_id, cube.number, day, *dimensions, status, provider, *measures))
-    added.sort(key=itemgetter(slice(len(rollup_sql.ORDER))))
+        for number, key_of in _KEYS.items():
+            groups: dict[Values, list[Values]] = defaultdict(list)
+            for dimensions, measures in events:
+                groups[key_of(dimensions)].append(measures)
+            for key, several in groups.items():
+                measures = several[0] if len(several) == 1 else _folded(_FOLD, several)
+                added.append((organization_id, number, day, *key, status, provider, *measures))
+    added.sort(key=_ORDER)
     return added
 
 
-def _summed(cube: Cube, events: Iterable[tuple[Values, Values]]) -> Iterator[tuple[Values, Values]]:
-    """The values of all dimensions, 0 or empty for those that the cube lacks, each with its measures."""
-    groups: dict[Any, list[Values]] = defaultdict(list)
-    places = [place for place, name in enumerate(DIMENSIONS) if name in cube.dimensions]
-    pick = itemgetter(*places)
-    for dimensions, measures in events:
-        groups[pick(dimensions)].append(measures)
-    for key, several in groups.items():
-        own = dict(zip(places, key if len(places) > 1 else (key,), strict=True))
-        yield (
-            tuple(own.get(place, none) for place, none in enumerate(_NONE)),
-            several[0] if len(several) == 1 else _folded(_FOLD, several),
-        )
-
-
 _NONE: Values = tuple(0 if name in NUMBER_DIMENSIONS else "" for name in DIMENSIONS)
+_ORDER = itemgetter(*range(len(rollup_sql.ORDER)))
+
+
+def _key_of(cube: Cube) -> Callable[[Values], Values]:
+    """Takes the values of all dimensions of an event and ``_NONE``: its own where the cube has the dimension."""
+    width = len(DIMENSIONS)
+    return itemgetter(*(place + (0 if name in cube.dimensions else width) for place, name in enumerate(DIMENSIONS)))
+
+
+_KEYS = {cube.number: _key_of(cube) for cube in CUBES}
 
 
 def _dimensions(row: Row) -> Values:
