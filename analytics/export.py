@@ -128,9 +128,10 @@ def _columns(log: Log) -> list[tuple[str, str]]:
 
 
 def _csv(name: str, sql: str) -> str:
-    if name in TEXTS or name in JSON:
+    if name in TEXTS:
         return defused(f"({sql})::text")
-    return f"({sql})::text" if name in FLAGS else _plain(name, sql)
+    # An object or a list begins with its bracket, which no spreadsheet calculates.
+    return f"({sql})::text" if name in FLAGS | JSON else _plain(name, sql)
 
 
 def defused(text: str) -> str:
@@ -172,6 +173,9 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
             connection.wrap_database_errors,  # a COPY fails with psycopg's own
         ):
             cursor.execute("SET LOCAL TIME ZONE 'UTC'")  # to convert each time by the name of a zone takes longer
+            # One process of the server for a reader, however slow; and in the order of an index, the first row at once,
+            # where several would sort all before the first.
+            cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
             with cursor.copy(statement, parameters) as rows:
                 yield from _in_chunks(rows, first)
     finally:
