@@ -4,12 +4,13 @@ Each question goes to the smallest cube that has its dimensions, or, where none 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from operator import itemgetter
+from typing import Literal, TypeVar
 
 from django.db.models import Q, QuerySet
 
@@ -18,7 +19,7 @@ from analytics.cubes import Cube, smallest_with
 from analytics.models import Rollup, UsageEvent
 from analytics.reports import names, percentiles
 from analytics.reports.detail_end import DetailEnd, detail_ends
-from analytics.reports.grouped_sums import Group, Key, Sums, grouped_sums
+from analytics.reports.grouped_sums import Group, Key, Values, grouped_sums
 from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
 from analytics.reports.scope import selected, visible
 from analytics.reports.sums import Choice, DatedTotals, Point, Row, Summary, Totals
@@ -40,8 +41,6 @@ DERIVED = frozenset({"weekday"})
 """What follows from a dimension that every cube has."""
 COST_SUMS = frozenset({"cost_usd", "unpriced"})
 """Absent where the viewer may not see cost."""
-EXACT: dict[str, Callable[[Any], Any]] = {"cost_usd": Decimal, "audio_seconds": Decimal, "last_day": lambda day: day}
-"""PostgreSQL's sum of integers is a decimal number: all other sums are made whole numbers again."""
 FEW_EVENTS = 50_000
 """So many events are read quickly, whatever is asked of them."""
 
@@ -64,7 +63,7 @@ class Report:
         self.selection = selection
         self._together = together
         self._breakdowns: dict[tuple[Dimension, bool], Mapping[Value, Summary]] = {}
-        self._answers: dict[Question, list[tuple[Key, Sums]]] = {}
+        self._answers: dict[Question, list[tuple[Key, Values]]] = {}
         self._names: dict[Dimension, dict[Value, str]] = defaultdict(dict)
         self._known_histograms: dict[Group, dict[Key, Histogram]] = {}
 
@@ -105,7 +104,7 @@ class Report:
         """A point for every day (or hour) of the range, zeros where nothing happened."""
         grain = grain or self.selection.default_grain
         found = _by_moment(dict(self._grouped(self.selection, _moments_of(grain), Totals)))
-        nothing = self._as(Totals, {})
+        nothing = self._nothing
         return [Point(*moment, found.get(moment, nothing)) for moment in self.selection.moments(grain)]
 
     def by_weekday_and_hour(self) -> dict[Key, Summary]:
@@ -205,13 +204,16 @@ class Report:
         return self._breakdowns[dimension, within_choice]
 
     def _sum(self, selection: Selection) -> Totals:
-        return next((totals for _, totals in self._grouped(selection, (), Totals)), self._as(Totals, {}))
+        return next((totals for _, totals in self._grouped(selection, (), Totals)), self._nothing)
 
     def _grouped(self, selection: Selection, group: Group, kind: type[S]) -> list[tuple[Key, S]]:
         """The sums of each key of the group: from the smallest cube that can tell, else from the events."""
-        return [(key, self._as(kind, sums)) for key, sums in self._answer(selection, (group, kind))]
+        names = self._shown[kind]
+        return [
+            (key, kind(**dict(zip(names, sums, strict=True)))) for key, sums in self._answer(selection, (group, kind))
+        ]
 
-    def _answer(self, selection: Selection, question: Question) -> list[tuple[Key, Sums]]:
+    def _answer(self, selection: Selection, question: Question) -> list[tuple[Key, Values]]:
         """Of the report's own selection, what was asked for together comes together."""
         if selection is not self.selection:
             return self._ask(selection, [question])[question]
@@ -229,7 +231,7 @@ class Report:
         cube = smallest_with(self._needed(selection, group))
         return (cube, kind) if cube else (None, None)
 
-    def _ask(self, selection: Selection, questions: Sequence[Question]) -> dict[Question, list[tuple[Key, Sums]]]:
+    def _ask(self, selection: Selection, questions: Sequence[Question]) -> dict[Question, list[tuple[Key, Values]]]:
         """All of them have one source."""
         cube, _ = self._source(selection, questions[0])
         rows: QuerySet[UsageEvent] | QuerySet[Rollup]
@@ -238,30 +240,25 @@ class Report:
         else:
             rows = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & selected(selection, Rollup))
         groups = list(dict.fromkeys(group for group, _ in questions))
-        found = grouped_sums(
-            rows, groups, list(dict.fromkeys(field.name for _, kind in questions for field in fields(kind)))
-        )
-        return {(group, kind): found[group] for group, kind in questions}
+        names = list(dict.fromkeys(name for _, kind in questions for name in self._shown[kind]))
+        found = grouped_sums(rows, groups, names)
+        return {(group, kind): _only(self._shown[kind], names, found[group]) for group, kind in questions}
 
     def _needed(self, selection: Selection, group: Group) -> frozenset[str]:
         """The dimensions that a cube has to have: of the groups, the filters and the viewer's scope."""
         scope = {"user_id"} if self.viewer.user_ids is not None else set()
         return frozenset({*group, *selection.chosen} | scope) - DERIVED
 
-    def _as(self, kind: type[S], sums: Mapping[str, Any]) -> S:
-        """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
-        said = {name: convert(sums[name]) for name, convert in self._shown[kind] if sums.get(name) is not None}
-        if self.viewer.sees_cost and kind is not Bucket:
-            said.setdefault("cost_usd", Decimal(0))
-        return kind(**said)
+    @cached_property
+    def _nothing(self) -> Totals:
+        return Totals(cost_usd=Decimal(0) if self.viewer.sees_cost else None)
 
     @cached_property
-    def _shown(self) -> dict[type[object], list[tuple[str, Callable[[Any], Any]]]]:
-        """For each kind of answer, the sums that the viewer may see, and what makes them exact. There may be thousands
-        of rows, so that this is not found out for each."""
+    def _shown(self) -> dict[type[object], list[str]]:
+        """For each kind of answer, the sums that the viewer may see."""
         hidden = frozenset() if self.viewer.sees_cost else COST_SUMS
         return {
-            kind: [(field.name, EXACT.get(field.name, int)) for field in fields(kind) if field.name not in hidden]
+            kind: [field.name for field in fields(kind) if field.name not in hidden]
             for kind in (Summary, Totals, DatedTotals, Bucket)
         }
 
@@ -269,6 +266,14 @@ class Report:
 def chart_questions(grain: Grain) -> tuple[Question, ...]:
     """Those of the charts that come after the page."""
     return (((), Totals), (HEAT, Summary), ((*_moments_of(grain), LATENCY), Bucket))
+
+
+def _only(wanted: Sequence[str], names: Sequence[str], found: list[tuple[Key, Values]]) -> list[tuple[Key, Values]]:
+    """The wanted sums, two or more, of answers that have the sums of these names."""
+    if wanted == names:
+        return found
+    pick = itemgetter(*(names.index(name) for name in wanted))
+    return [(key, pick(sums)) for key, sums in found]
 
 
 def _moments_of(grain: Grain) -> Group:
