@@ -32,12 +32,17 @@ _EVENT_DIMENSIONS = {
     **_WEEKDAY,
 }
 
+_HIDDEN = {"cost_usd": "NULL", "unpriced": "0"}
+
 
 def grouped_sums(
-    rows: "QuerySet[UsageEvent] | QuerySet[Rollup]", groups: Sequence[Group], names: Collection[str]
+    rows: "QuerySet[UsageEvent] | QuerySet[Rollup]",
+    groups: Sequence[Group],
+    names: Collection[str],
+    hidden: Collection[str] = (),
 ) -> dict[Group, list[tuple[Key, Values]]]:
     """For each group its keys, each with the sums of these names in their order: 0 of nothing, but no least, no largest
-    and no last day. Costs are dollars."""
+    and no last day. Costs are dollars. The ``hidden`` are not asked: they are 0, and a cost is None."""
     found: dict[Group, list[tuple[Key, Values]]] = {group: [] for group in groups}
     try:  # not the whole statement: it would name each column, which takes longer to make than all the rest
         where, parameters = rows.query.get_compiler(connection=connection).compile(rows.query.where)
@@ -51,7 +56,7 @@ def grouped_sums(
         for group in groups
     }
     with connection.cursor() as cursor:
-        sums = [_as_number(name, measures[name]) for name in names]
+        sums = [_HIDDEN[name] if name in hidden else _as_number(name, measures[name]) for name in names]
         cursor.execute(_statement(table, where, columns, groups, sums), parameters)
         for row in cursor.fetchall():
             answers, key = of_mask[row[0]]

@@ -40,7 +40,7 @@ HEAT: Group = ("weekday", "hour")
 DERIVED = frozenset({"weekday"})
 """What follows from a dimension that every cube has."""
 COST_SUMS = frozenset({"cost_usd", "unpriced"})
-"""Absent where the viewer may not see cost."""
+"""Hidden where the viewer may not see cost."""
 FEW_EVENTS = 50_000
 """So many events are read quickly, whatever is asked of them."""
 
@@ -208,10 +208,7 @@ class Report:
 
     def _grouped(self, selection: Selection, group: Group, kind: type[S]) -> list[tuple[Key, S]]:
         """The sums of each key of the group: from the smallest cube that can tell, else from the events."""
-        names = self._shown[kind]
-        return [
-            (key, kind(**dict(zip(names, sums, strict=True)))) for key, sums in self._answer(selection, (group, kind))
-        ]
+        return [(key, kind(*sums)) for key, sums in self._answer(selection, (group, kind))]
 
     def _answer(self, selection: Selection, question: Question) -> list[tuple[Key, Values]]:
         """Of the report's own selection, what was asked for together comes together."""
@@ -240,9 +237,9 @@ class Report:
         else:
             rows = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & selected(selection, Rollup))
         groups = list(dict.fromkeys(group for group, _ in questions))
-        names = list(dict.fromkeys(name for _, kind in questions for name in self._shown[kind]))
-        found = grouped_sums(rows, groups, names)
-        return {(group, kind): _only(self._shown[kind], names, found[group]) for group, kind in questions}
+        names = list(dict.fromkeys(name for _, kind in questions for name in _names(kind)))
+        found = grouped_sums(rows, groups, names, () if self.viewer.sees_cost else COST_SUMS)
+        return {(group, kind): _only(_names(kind), names, found[group]) for group, kind in questions}
 
     def _needed(self, selection: Selection, group: Group) -> frozenset[str]:
         """The dimensions that a cube has to have: of the groups, the filters and the viewer's scope."""
@@ -253,19 +250,14 @@ class Report:
     def _nothing(self) -> Totals:
         return Totals(cost_usd=Decimal(0) if self.viewer.sees_cost else None)
 
-    @cached_property
-    def _shown(self) -> dict[type[object], list[str]]:
-        """For each kind of answer, the sums that the viewer may see."""
-        hidden = frozenset() if self.viewer.sees_cost else COST_SUMS
-        return {
-            kind: [field.name for field in fields(kind) if field.name not in hidden]
-            for kind in (Summary, Totals, DatedTotals, Bucket)
-        }
-
 
 def chart_questions(grain: Grain) -> tuple[Question, ...]:
     """Those of the charts that come after the page."""
     return (((), Totals), (HEAT, Summary), ((*_moments_of(grain), LATENCY), Bucket))
+
+
+def _names(kind: Kind) -> list[str]:
+    return [field.name for field in fields(kind)]
 
 
 def _only(wanted: Sequence[str], names: Sequence[str], found: list[tuple[Key, Values]]) -> list[tuple[Key, Values]]:

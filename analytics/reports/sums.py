@@ -1,11 +1,14 @@
-"""What a report answers with."""
+"""What a report answers with.
+
+Sums are not frozen: a page has thousands, which take several times as long to make when they are.
+"""
 
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Summary:
     """The sums that a table shows.
 
@@ -31,7 +34,7 @@ class Summary:
         return self.errors / self.requests if self.requests else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Totals(Summary):
     """All sums. Cached tokens are part of the input, reasoning tokens part of the output."""
 
@@ -51,7 +54,7 @@ class Totals(Summary):
         return self.ttft_ms_sum / self.ttft_count if self.ttft_count else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DatedTotals(Totals):
     """With the last local day on which there was anything; None where there was nothing."""
 
