@@ -50,7 +50,7 @@ def grouped_sums(
         return found
     measures, known = (_OF_EVENTS, _EVENT_DIMENSIONS) if rows.model is UsageEvent else (_OF_ROLLUPS, _WEEKDAY)
     columns = {name: known.get(name, name) for name in sorted({name for group in groups for name in group})}
-    after, table = 1 + len(columns), rows.model._meta.db_table
+    after, table = 1 + len(columns), connection.ops.quote_name(rows.model._meta.db_table)
     of_mask = {
         _mask(list(columns), group): (found[group], _picked([1 + list(columns).index(name) for name in group]))
         for group in groups
