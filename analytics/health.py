@@ -1,6 +1,7 @@
 """Whether the ledger can be trusted at this moment: what ``/health/`` and ``manage.py health`` tell."""
 
 import fcntl
+import logging
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from analytics import settling
 from analytics.journal import SUFFIX
 from analytics.models import Reconciliation
 from analytics.tasks import last_heartbeat, waiting_since
+
+logger = logging.getLogger("usage.health")
 
 BACKLOG_SECONDS = 180
 """The worker replays journals every minute: one that lies for so long is not being replayed."""
@@ -46,6 +49,8 @@ class Finding:
 
 
 _last: tuple[float, list[Finding]] | None = None
+_told: frozenset[str] = frozenset()
+"""What was red when this process last said so in its log."""
 
 
 def health() -> list[Finding]:
@@ -54,7 +59,21 @@ def health() -> list[Finding]:
     last = _last
     if last is None or time.monotonic() - last[0] > CACHE_SECONDS:
         _last = last = time.monotonic(), examine()
+        _tell_change(last[1])
     return last[1]
+
+
+def _tell_change(findings: list[Finding]) -> None:
+    """In the log when something else is red than before, and not each time that a monitor asks."""
+    global _told
+    red = {finding.name: finding.text for finding in findings if finding.level == Level.RED}
+    if red.keys() == _told:
+        return
+    _told = frozenset(red)
+    if red:
+        logger.error("Health is red. %s", " ".join(f"{name}: {text}" for name, text in red.items()))
+    else:
+        logger.warning("Health is no longer red.")
 
 
 def examine() -> list[Finding]:

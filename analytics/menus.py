@@ -120,7 +120,7 @@ def menus(report: Report, filters: Filters, *, are_known: bool, opened: str = ""
 
 def menu(report: Report, filters: Filters, facet: Facet) -> Menu:
     """What occurs in the range and matches the search in the menu, most used first, below what is chosen."""
-    requests = {choice.value: choice.requests for choice in report.choices(facet.dimension)}
+    requests = report.choices(facet.dimension)
     search = filters.searched(facet)
     chosen = filters.selection.chosen.get(facet.dimension, ())
     wanted = report.matching(facet.dimension, requests, search) if search else requests

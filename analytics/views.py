@@ -193,7 +193,7 @@ def _version(viewer: Viewer, asked: Filters) -> str:
 
 
 def _context(page: Page, viewer: Viewer, asked: Filters, part: str, opened: str) -> dict[str, Any]:
-    report = Report(viewer, asked.selection, page.questions)
+    report = Report(viewer, asked.selection, page.questions, compares=page.compares and asked.has_previous)
     context = {"page": page, "viewer": viewer, "filters": asked, **page.results(report, asked)}
     context["unpriced"] = unpriced(report, asked)
     if part != "results":

@@ -82,7 +82,9 @@ class Writer:
         self._waiting: deque[Call | threading.Event] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._writing = threading.Lock()
+        self._start_again_at = 0.0
+        """Until then, somebody is starting the thread."""
         self._handles_sigterm = False
         self._is_closed = False
         self._is_full = False
@@ -134,8 +136,10 @@ class Writer:
         if self._waiting:
             reached = threading.Event()
             self._add(reached)
-            if not reached.wait(timeout):
-                return False
+            while not reached.wait(RETRY_SECONDS if until is None else min(RETRY_SECONDS, until - time.monotonic())):
+                if until is not None and time.monotonic() >= until:
+                    return False
+                self._ensure_thread()  # whoever put the last call may have failed to
         while self._is_full or self._is_handed_over:
             if until is not None and time.monotonic() > until:
                 return False
@@ -153,36 +157,38 @@ class Writer:
         self._journal.close()
 
     def _ensure_thread(self) -> None:
-        if self._is_closed or (self._thread is not None and self._thread.is_alive()):
-            return
-        if not self._starting.acquire(blocking=False):
-            return  # somebody starts it now, perhaps the code that a signal's handler has interrupted to come here
+        """Takes no lock, which an exception (out of a signal's handler, say) could leave taken for ever: whoever starts
+        the thread says so for a second. Should two start one each, the second waits until the first has ended."""
+        now = time.monotonic()
+        if self._is_closed or now < self._start_again_at or (self._thread is not None and self._thread.is_alive()):
+            return  # perhaps it is the code that a signal's handler has interrupted to come here that starts it
+        self._start_again_at = now + RETRY_SECONDS
         try:
-            if self._thread is None or not self._thread.is_alive():
-                thread = threading.Thread(target=self._run, name="usage-writer", daemon=True)
-                thread.start()
-                self._thread = thread
+            self._thread = thread = threading.Thread(target=self._run, name="usage-writer", daemon=True)
+            thread.start()
         except RuntimeError:  # the interpreter is ending: the journal has the calls
             logger.info("No thread can be started any more: calls wait in the journal.")
-        finally:
-            self._starting.release()
 
     # In the thread
 
     def _run(self) -> None:
-        while True:
-            try:
-                if not self._waiting:  # something does after a failure
-                    self._wait_for_work()
-                while self._waiting:
-                    self._write()
-                if self._is_full:  # since the last call that waited, or the disk did not allow it then
-                    self._hand_over()
-                if self._has_backlog:
-                    self._replay()
-            except Exception:
-                logger.exception("The writer of calls failed, and goes on.")
-                time.sleep(RETRY_SECONDS)
+        with self._writing:  # two would take calls from each other
+            while True:
+                try:
+                    self._work()
+                except Exception:
+                    logger.exception("The writer of calls failed, and goes on.")
+                    time.sleep(RETRY_SECONDS)
+
+    def _work(self) -> None:
+        if not self._waiting:  # something does after a failure
+            self._wait_for_work()
+        while self._waiting:
+            self._write()
+        if self._is_full:  # since the last call that waited, or the disk did not allow it then
+            self._hand_over()
+        if self._has_backlog:
+            self._replay()
 
     def _wait_for_work(self) -> None:
         with suppress(Empty):

@@ -2,18 +2,21 @@
 and 20 projects each, 12 models, 30 experts, 60 templates, working hours, 3 % errors. A conversation is one person's,
 has five messages on average (geometric), a minute or so between them, and one model for nine of ten.
 
-The events come from one INSERT a day, and their sums from the statements that the writer uses.
+The events come from one INSERT a day, into a table without indexes. Then they are summed up, each session and each
+local day once, from the statements that the writer and the repair of sums use, so that nothing is updated.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from accounts.models import Organization, Project, User
-from analytics.rollup_sql import add_to_rollups
-from analytics.session_sql import add_to_sessions
+from analytics import rollup_sql, session_sql
 from pricing.models import Price
 
 DAYS = 90
@@ -70,21 +73,45 @@ def events(total: int, last_day: date) -> None:
         cursor.execute("CHECKPOINT")
 
 
-def add(cursor: object, total: int, last_day: date) -> None:
-    """Add ``total`` events that end on ``last_day``, and their sums."""
-    execute = cursor.execute  # type: ignore[attr-defined]
+def add(cursor: CursorWrapper, total: int, last_day: date) -> None:
+    """Fill an empty ledger with ``total`` events that end on ``last_day``, and their sums; wholly or not at all."""
+    with transaction.atomic():
+        cursor.execute("SET LOCAL maintenance_work_mem = '1GB'")
+        with _without_indexes(cursor, "analytics_session", "analytics_rollup"):
+            with _without_indexes(cursor, "analytics_usageevent"):
+                last_ids = _insert(cursor, total, last_day)
+            cursor.execute("ANALYZE analytics_usageevent")
+            for first, last in zip([0, *last_ids], last_ids, strict=False):
+                cursor.execute(SESSIONS, {"after": first, "last": last})
+            for n in range(-1, DAYS + 1):  # somewhere it is the day before or after
+                cursor.execute(ROLLUPS, {"day": last_day - timedelta(days=n)})
+
+
+def _insert(cursor: CursorWrapper, total: int, last_day: date) -> list[int]:
+    """A statement for each day in UTC; which id is the last of each. All of a session comes from one statement."""
     _make_tables_of_choice(cursor)
     weights = [_weight(last_day - timedelta(days=DAYS - 1 - n), n) for n in range(DAYS)]
-    made = 0
+    made, last_ids = 0, []
     for n in range(DAYS):
         day = last_day - timedelta(days=DAYS - 1 - n)
         upto = round(total * sum(weights[: n + 1]) / sum(weights))
-        execute("SELECT coalesce(max(id), 0) FROM analytics_usageevent")
-        (newest_id,) = cursor.fetchone()  # type: ignore[attr-defined]
-        execute(INSERT_DAY, {"day": day, "events": upto - made, "first": made})
-        for summing_up in (add_to_sessions, add_to_rollups):
-            execute(summing_up(NEW_EVENTS), {"newest_id": newest_id})
+        cursor.execute(INSERT_DAY, {"day": day, "events": upto - made, "first": made})
+        cursor.execute("SELECT last_value FROM analytics_usageevent_id_seq")
+        last_ids += cursor.fetchone()
         made = upto
+    return last_ids
+
+
+@contextmanager
+def _without_indexes(cursor: CursorWrapper, *tables: str) -> Iterator[None]:
+    """The tables have no indexes meanwhile: to make them at the end is several times as fast as to keep them."""
+    cursor.execute(INDEXES, {"tables": list(tables)})
+    indexes = cursor.fetchall()
+    for drop, _ in indexes:
+        cursor.execute(drop)
+    yield
+    for _, make in indexes:
+        cursor.execute(make)
 
 
 def _weight(day: date, n: int) -> float:
@@ -92,10 +119,10 @@ def _weight(day: date, n: int) -> float:
     return (0.5 + n / DAYS) * (0.25 if day.weekday() >= 5 else 1.0)
 
 
-def _make_tables_of_choice(cursor: object) -> None:
+def _make_tables_of_choice(cursor: CursorWrapper) -> None:
     """Temporary tables that turn a random number into an organization, a person, a project …"""
     shares = [1 / (n + 1) for n in range(ORGANIZATIONS)]
-    execute = cursor.execute  # type: ignore[attr-defined]
+    execute = cursor.execute
     execute("DROP TABLE IF EXISTS pick_org, pick_user, pick_project")
     execute("CREATE TEMP TABLE pick_org (n int PRIMARY KEY, id bigint, zone text, users int)")
     execute("CREATE TEMP TABLE pick_user (org bigint, n int, id bigint, PRIMARY KEY (org, n))")
@@ -174,4 +201,32 @@ JOIN pick_project AS project ON project.org = org.id AND project.n = floor(20 * 
 ORDER BY at
 """
 
-NEW_EVENTS = "(SELECT * FROM analytics_usageevent WHERE id > %(newest_id)s) AS fresh"
+# Of each index of the tables, itself or as a constraint: how it is dropped, and how it is made again.
+INDEXES = """
+SELECT coalesce('ALTER TABLE ' || indrelid::regclass || ' DROP CONSTRAINT ' || quote_ident(conname),
+                'DROP INDEX ' || indexrelid::regclass),
+       coalesce('ALTER TABLE ' || indrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(conname) || ' '
+                    || pg_get_constraintdef(pg_constraint.oid),
+                replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON '))
+FROM pg_index LEFT JOIN pg_constraint ON conindid = indexrelid AND conrelid = indrelid
+WHERE indrelid = ANY (%(tables)s::regclass[])
+ORDER BY indexrelid
+"""
+
+SESSIONS = f"""
+INSERT INTO analytics_session ({", ".join((*session_sql.KEY, *session_sql.MEASURES))})
+{session_sql.sums("(SELECT * FROM analytics_usageevent WHERE id > %(after)s AND id <= %(last)s) AS of_day")}
+ORDER BY 1, 2, 3
+"""
+
+# An index of the events begins with the organization.
+OF_DAY = """(
+    SELECT * FROM analytics_usageevent
+    WHERE organization_id = ANY (ARRAY(SELECT id FROM accounts_organization)) AND day = %(day)s
+) AS of_day"""
+
+ROLLUPS = f"""
+INSERT INTO analytics_rollup ({", ".join((*rollup_sql.KEY, *rollup_sql.MEASURES))})
+{rollup_sql.sums(OF_DAY)}
+ORDER BY {", ".join(rollup_sql.ORDER)}
+"""

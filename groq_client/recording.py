@@ -107,13 +107,20 @@ class Recording:
         return self._starting
 
     def _start(self) -> None:
-        if self._must_measure_first():
-            self._measure_audio()
+        try:
+            if self._must_measure_first():
+                self._measure_audio()
+        except Exception:
+            note_failure("measuring an audio file")
         recorder.start(self._recorder, self.call)
 
     def _must_measure_first(self) -> bool:
         """A file object may be closed when the call has ended; bytes stay."""
-        return self._asked.audio is not None and not isinstance(self._asked.audio, bytes)
+        try:
+            return self._asked.audio is not None and not isinstance(self._asked.audio, bytes)
+        except Exception:
+            note_failure("looking at an audio file")
+            return False
 
     def _measure_audio(self) -> None:
         if self._asked.audio is not None:
@@ -212,9 +219,11 @@ class Recording:
         try:
             self._complete_safely()
             recorder.finish(self._recorder, self.call)
-        except BaseException:
+        except BaseException as error:
             dispatcher.put(partial(recorder.finish, self._recorder, self.call))
-            raise
+            if not isinstance(error, Exception):
+                raise
+            note_failure("telling the recorder of an ended call")
 
     def _complete_safely(self) -> None:
         if self._starting is not None and not self._starting.done():

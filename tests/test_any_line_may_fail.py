@@ -3,18 +3,21 @@
 A run without fault tells which lines there are, in the caller's thread and in those of the recorder. Then each is made
 to fail once, the first time that it is reached, in a call of its own.
 
-The functions are those that only the recorder has need of, and that are called within a guard; the guards themselves
-(``_begin``, ``_complete_safely`` and their like) are not, nor what hands the SDK's request, bytes and errors on: that
-is the call itself. A bare ``try:`` does nothing that could fail: an exception there would only come between the
-taking of a lock and the block that gives it back. Where an exception leaves a lock or a queue as it should not be, that
-shows in the next call.
+The functions are those that only the recorder has need of, and that are called within a guard; of the guards themselves
+(``_begin``, ``_complete_safely`` and their like) the lines in a ``try`` whose exceptions go no further. What hands the
+SDK's request, bytes and errors on is not: that is the call itself. A bare ``try:`` does nothing that could fail: an
+exception there would only come between the taking of a lock and the block that gives it back. Where an exception leaves
+a lock or a queue as it should not be, that shows in the next call.
 """
 
+import ast
 import asyncio
-import linecache
+import io
 import sys
 import threading
+import wave
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -28,7 +31,7 @@ from accounts.models import Organization
 from analytics import settling, writer
 from analytics.models import UsageEvent
 from analytics.writer import LedgerRecorder
-from groq_client import Recorder, usage_context
+from groq_client import Recorder, dispatch, usage_context
 from groq_client.recorder import failures
 from groq_client.simulator.server import SimulatorHandle, running_simulator
 from tests.groq_client.memory import MESSAGES, MODEL, Memory
@@ -45,12 +48,27 @@ CLIENT: dict[str, tuple[str, ...]] = {
         "_judge",
         "_fail",
         "_usage",
+        "_audio_usage",
+        "_forget_content",
+        "_measure_audio",
     ),
-    "groq_client/client.py": ("_answered",),
     "groq_client/answer.py": (),
     "groq_client/asked.py": (),
+    "groq_client/audio.py": (),
     "groq_client/usage.py": (),
 }
+GUARDS = {
+    "groq_client/client.py": ("_begin", "_answered"),
+    "groq_client/recorder.py": ("is_blocking", "start", "finish"),
+    "groq_client/recording.py": (
+        "_start",
+        "_must_measure_first",
+        "_is_to_be_told_elsewhere",
+        "_tell",
+        "_complete_safely",
+    ),
+}
+"""Functions of which the lines are watched that stand in a ``try`` with ``except Exception`` or ``BaseException``."""
 LEDGER: dict[str, tuple[str, ...]] = {
     "analytics/writer.py": (),
     "analytics/journal.py": (),
@@ -59,7 +77,7 @@ LEDGER: dict[str, tuple[str, ...]] = {
     "analytics/recording.py": (),
 }
 """Modules and, where not all, their functions."""
-WAYS = ("sync", "async", "sync stream", "async stream", "sync error", "async error")
+WAYS = ("sync", "async", "sync stream", "async stream", "sync error", "async error", "sync audio", "async audio")
 
 Line = tuple[str, int]
 
@@ -67,8 +85,9 @@ Line = tuple[str, int]
 class Tracer:
     """Sees the lines of the recorder that are run in any thread, and fails at ``fail_at`` when it is reached first."""
 
-    def __init__(self, watched: dict[str, tuple[str, ...]], fail_at: Line | None = None) -> None:
-        self._files = {str(ROOT / name): functions for name, functions in watched.items()}
+    def __init__(self, watched: frozenset[Line], fail_at: Line | None = None) -> None:
+        self._watched = watched
+        self._files = {name for name, _ in watched}
         self.fail_at = fail_at
         self.lines: dict[Line, None] = {}
 
@@ -83,19 +102,44 @@ class Tracer:
             threading.settrace(None)
 
     def _called(self, frame: FrameType, event: str, _: Any) -> Any:
-        functions = self._files.get(frame.f_code.co_filename)
-        if functions is None or (functions and frame.f_code.co_name not in functions):
-            return None
-        return self._line
+        return self._line if frame.f_code.co_filename in self._files else None
 
     def _line(self, frame: FrameType, event: str, _: Any) -> Any:
         line = (frame.f_code.co_filename, frame.f_lineno)
-        if event == "line" and linecache.getline(*line).strip() != "try:":
+        if event == "line" and line in self._watched:
             self.lines[line] = None
             if line == self.fail_at:
                 self.fail_at = None
                 raise RuntimeError(f"injected at {name_of(line)}")
         return self._line
+
+
+def lines_of(watched: dict[str, tuple[str, ...]], guards: dict[str, tuple[str, ...]]) -> frozenset[Line]:
+    lines: set[Line] = set()
+    for name in watched.keys() | guards.keys():
+        path = ROOT / name
+        text = path.read_text()
+        for function in ast.walk(ast.parse(text)):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                if name in watched and function.name in (watched[name] or (function.name,)):
+                    lines |= {(str(path), line) for line in span(function.body)}
+                if function.name in guards.get(name, ()):
+                    lines |= {(str(path), line) for line in guarded(function)}
+        lines -= {(str(path), number) for number, line in enumerate(text.splitlines(), 1) if line.strip() == "try:"}
+    return frozenset(lines)
+
+
+def guarded(function: ast.AST) -> Iterator[int]:
+    for part in ast.walk(function):
+        if isinstance(part, ast.Try) and any(
+            isinstance(handler.type, ast.Name) and handler.type.id in ("Exception", "BaseException")
+            for handler in part.handlers
+        ):
+            yield from span(part.body)
+
+
+def span(body: list[ast.stmt]) -> range:
+    return range(body[0].lineno, (body[-1].end_lineno or 0) + 1)
 
 
 def name_of(line: Line) -> str:
@@ -106,7 +150,7 @@ class Caller:
     """One of the ways to make a call, by the SDK's client or by ours."""
 
     def __init__(self, way: str, base_url: str) -> None:
-        self.is_async, self.streams = "async" in way, "stream" in way
+        self.is_async, self.streams, self.is_audio = "async" in way, "stream" in way, "audio" in way
         headers = {"x-sim-fault": "error-400"} if "error" in way else {"x-sim-chunks": "3"} if self.streams else {}
         self.request: dict[str, Any] = {
             "model": MODEL,
@@ -141,12 +185,26 @@ class Caller:
         return "answer", answer
 
     def _ask_sync(self, client: Any) -> Any:
+        if self.is_audio:
+            return client.audio.transcriptions.create(**recording()).text
         answer = client.chat.completions.create(**self.request)
         return [said(chunk) for chunk in answer] if self.streams else said(answer)
 
     async def _ask(self, client: Any) -> Any:
+        if self.is_audio:
+            return (await client.audio.transcriptions.create(**recording())).text
         answer = await client.chat.completions.create(**self.request)
         return [said(chunk) async for chunk in answer] if self.streams else said(answer)
+
+
+def recording() -> dict[str, Any]:
+    """A file object, which has to be measured before it is sent."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 1, 8000, 8000, "NONE", ""))
+        writer.writeframes(b"\x80" * 8000)
+    file.seek(0)
+    return {"model": "whisper-large-v3", "file": ("a.wav", file)}
 
 
 def said(answer: Any) -> Any:
@@ -170,8 +228,20 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     groq_client.configure(before)
 
 
+@pytest.fixture(autouse=True)
+def threads_that_live_are_watched_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``threading.settrace`` is for new ones; the dispatcher's are there since the first call."""
+    run = dispatch._run
+
+    def watched(work: dispatch.Work, future: "Future[None]") -> None:
+        sys.settrace(threading.gettrace())
+        run(work, future)
+
+    monkeypatch.setattr(dispatch, "_run", watched)
+
+
 def lines_that_fail(
-    watched: dict[str, tuple[str, ...]], caller: Caller, recorder: Callable[[], Recorder]
+    watched: frozenset[Line], caller: Caller, recorder: Callable[[], Recorder]
 ) -> Iterator[tuple[str, Recorder]]:
     """Makes a call for each line, in which the line fails, and another. Yields the line's name, which is the call's
     request id, and the recorder of the two."""
@@ -212,7 +282,7 @@ def test_the_caller_gets_the_same_whichever_line_of_the_client_fails(way: str, s
     caller = Caller(way, simulator.base_url)
     assert caller.outcome(caller.bare)[0] == ("BadRequestError" if "error" in way else "answer")
     silent, before = [], failures()
-    for name, told in lines_that_fail(CLIENT, caller, Memory):
+    for name, told in lines_that_fail(lines_of(CLIENT, GUARDS), caller, Memory):
         assert isinstance(told, Memory)
         ids = {call.request_id for call in told.finished}
         assert f"after {name}" in ids
@@ -231,7 +301,7 @@ def test_the_caller_gets_the_same_whichever_line_of_the_ledger_fails(
     caller = Caller("sync", simulator.base_url)
     names, told = [], set()
     before = failures(), settling.lost_calls
-    for name, recorder in lines_that_fail(LEDGER, caller, LedgerRecorder):
+    for name, recorder in lines_that_fail(lines_of(LEDGER, {}), caller, LedgerRecorder):
         names.append(name)
         if (failures(), settling.lost_calls) != before or "injected at" in caplog.text:
             told.add(name)

@@ -259,7 +259,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {"not_of_health": {"()": "usage_dashboard.logs.NotOfHealth"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
-    "loggers": {"usage": {"level": "INFO" if USAGE_DEBUG else "WARNING"}},
+    "loggers": {
+        "usage": {"level": "INFO" if USAGE_DEBUG else "WARNING"},
+        "django.request": {"filters": ["not_of_health"]},
+    },
 }

@@ -27,6 +27,8 @@ class Page:
     """A script of its own, likewise."""
     questions: tuple[Question, ...] = ()
     """What it asks of its report, so that one pass over the same rows can answer several."""
+    compares: bool = False
+    """Whether it shows the period before as well, where there is one."""
     has_charts: bool = False
     knows_choices: bool = False
     """Whether its own tables answer what the filter menus offer; elsewhere a menu is filled when it is opened."""

@@ -72,6 +72,7 @@ OVERVIEW = Page(
     settings=("sort", "page", *FIND.values()),
     style="css/overview.css",
     questions=OVERVIEW_QUESTIONS,
+    compares=True,
     has_charts=True,
     knows_choices=True,
 )

@@ -9,12 +9,11 @@ from analytics.reports.report import OVERVIEW_QUESTIONS, Question, Report, Value
 from analytics.reports.scope import selected, snapshot, visible
 from analytics.reports.session_averages import SessionAverages, session_averages
 from analytics.reports.sessions import Conversation, Sessions, session_of
-from analytics.reports.sums import Choice, Point, Row, Summary, Totals
+from analytics.reports.sums import Point, Row, Summary, Totals
 
 __all__ = [
     "MODEL_QUESTIONS",
     "OVERVIEW_QUESTIONS",
-    "Choice",
     "Conversation",
     "DetailEnd",
     "LatencyPoint",

@@ -1,6 +1,8 @@
 """Names for people, of what events know by id."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from django.db.models import QuerySet
@@ -20,11 +22,36 @@ SEARCHED: dict[Dimension, tuple[str, ...]] = {
 """What is known by its id, and where its name is looked for."""
 
 
-def labels(viewer: Viewer, dimension: Dimension, values: Sequence[Any]) -> dict[Any, str]:
-    """Names for people. What a call did not say is "(none)". Two organizations may each have a project "web" or an Ann,
-    so that somebody who sees several is told whose."""
-    known = _names_of_ids(viewer, dimension, values) if dimension in SEARCHED else {}
-    return {value: known.get(value, str(value)) if value else NONE_LABEL for value in values}
+class Names:
+    """Names for people, each asked once. What a call did not say is "(none)". Two organizations may each have a project
+    "web" or an Ann, so that somebody who sees several is told whose."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._known: dict[Dimension, dict[Any, str]] = defaultdict(dict)
+
+    def of(self, dimension: Dimension, values: Iterable[Any]) -> dict[Any, str]:
+        wanted, known = list(values), self._known[dimension]
+        unknown = [value for value in wanted if value not in known]
+        if unknown:
+            found = self._of_ids(dimension, unknown) if dimension in SEARCHED else {}
+            known |= {value: found.get(value, str(value)) if value else NONE_LABEL for value in unknown}
+        return {value: known[value] for value in wanted}
+
+    def _of_ids(self, dimension: Dimension, values: Sequence[Any]) -> Mapping[Any, str]:
+        if dimension == "organization_id":
+            return self._organizations
+        whose = self._organizations if self._viewer.organization_ids is None else {}
+        named: QuerySet[Project] | QuerySet[User]
+        if dimension == "project_id":
+            named = Project.objects.filter(pk__in=values).only("name", "organization_id").order_by()
+        else:
+            named = User.objects.filter(pk__in=values).only("first_name", "last_name", "handle", "organization_id")
+        return {one.pk: " · ".join(filter(None, [one.display_name, whose.get(one.organization_id)])) for one in named}
+
+    @cached_property
+    def _organizations(self) -> dict[int | None, str]:
+        return dict(Organization.objects.order_by().values_list("pk", "name"))
 
 
 def matching(viewer: Viewer, dimension: Dimension, values: Iterable[Any], text: str) -> list[Any]:
@@ -38,20 +65,6 @@ def matching(viewer: Viewer, dimension: Dimension, values: Iterable[Any], text: 
     if dimension in SEARCHED:
         is_wanted = _ids_named(viewer, dimension, text).__contains__
     return [value for value in values if (is_wanted(value) if value else says(NONE_LABEL))]
-
-
-def _names_of_ids(viewer: Viewer, dimension: Dimension, values: Sequence[Any]) -> dict[Any, str]:
-    if dimension == "organization_id":
-        return dict(Organization.objects.filter(pk__in=values).order_by().values_list("pk", "name"))
-    whose: dict[int | None, str] = {}
-    if viewer.organization_ids is None:
-        whose |= dict(Organization.objects.values_list("pk", "name"))
-    named: QuerySet[Project] | QuerySet[User]
-    if dimension == "project_id":
-        named = Project.objects.filter(pk__in=values).only("name", "organization_id").order_by()
-    else:
-        named = User.objects.filter(pk__in=values).only("first_name", "last_name", "handle", "organization_id")
-    return {one.pk: " · ".join(filter(None, [one.display_name, whose.get(one.organization_id)])) for one in named}
 
 
 def _ids_named(viewer: Viewer, dimension: Dimension, text: str) -> set[int]:

@@ -19,7 +19,7 @@ class Percentiles:
     p99: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bucket:
     """What is known of the requests in one latency bucket; milliseconds."""
 

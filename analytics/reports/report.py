@@ -4,12 +4,13 @@ Each question goes to the smallest cube that has its dimensions, or, where none 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from operator import itemgetter
+from typing import Literal, TypeVar
 
 from django.db.models import Q, QuerySet
 
@@ -18,15 +19,15 @@ from analytics.cubes import Cube, smallest_with
 from analytics.models import Rollup, UsageEvent
 from analytics.reports import names, percentiles
 from analytics.reports.detail_end import DetailEnd, detail_ends
-from analytics.reports.grouped_sums import Group, Key, Sums, grouped_sums
+from analytics.reports.grouped_sums import Group, Key, Values, grouped_sums
 from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
 from analytics.reports.scope import selected, visible
-from analytics.reports.sums import Choice, DatedTotals, Point, Row, Summary, Totals
+from analytics.reports.sums import Count, DatedTotals, Point, Row, Summary, Totals, added
 from analytics.selection import Dimension, Grain, Selection
 
 EXACT_PERCENTILES_UP_TO = 1_000
 """So many requests or fewer: percentiles come from the events and not from the histogram."""
-Kind = type[Summary] | type[Totals] | type[DatedTotals] | type[Bucket]
+Kind = type[Count] | type[Summary] | type[Totals] | type[DatedTotals] | type[Bucket]
 Question = tuple[Group, Kind]
 """What the rows are grouped by, and which of their sums are wanted."""
 OVERVIEW_QUESTIONS: tuple[Question, ...] = (
@@ -39,16 +40,14 @@ HEAT: Group = ("weekday", "hour")
 DERIVED = frozenset({"weekday"})
 """What follows from a dimension that every cube has."""
 COST_SUMS = frozenset({"cost_usd", "unpriced"})
-"""Absent where the viewer may not see cost."""
-EXACT: dict[str, Callable[[Any], Any]] = {"cost_usd": Decimal, "audio_seconds": Decimal, "last_day": lambda day: day}
-"""PostgreSQL's sum of integers is a decimal number: all other sums are made whole numbers again."""
+"""Hidden where the viewer may not see cost."""
 FEW_EVENTS = 50_000
 """So many events are read quickly, whatever is asked of them."""
 
 
 Value = str | int
 """Of a dimension: a name, or an id."""
-S = TypeVar("S", Summary, Totals, DatedTotals, Bucket)
+S = TypeVar("S", Count, Summary, Totals, DatedTotals, Bucket)
 M = TypeVar("M", Totals, Histogram)
 
 
@@ -56,16 +55,20 @@ class Report:
     """What a viewer sees of a selection. Asks nothing before it is asked, and each thing once.
 
     ``together`` are questions that will be asked of it: those that have their answers in the same rows are answered in
-    one pass over these.
+    one pass over these. Whoever ``compares`` with the period before will ask for its totals: then one pass
+    over the days of both answers for each day and for each period.
     """
 
-    def __init__(self, viewer: Viewer, selection: Selection, together: Sequence[Question] = ()) -> None:
+    def __init__(
+        self, viewer: Viewer, selection: Selection, together: Sequence[Question] = (), *, compares: bool = False
+    ) -> None:
         self.viewer = viewer
         self.selection = selection
         self._together = together
-        self._breakdowns: dict[tuple[Dimension, bool], Mapping[Value, Summary]] = {}
-        self._answers: dict[Question, list[tuple[Key, Sums]]] = {}
-        self._names: dict[Dimension, dict[Value, str]] = defaultdict(dict)
+        self._compares = compares
+        self._breakdowns: dict[Dimension, Mapping[Value, Summary]] = {}
+        self._answers: dict[Question, list[tuple[Key, Values]]] = {}
+        self._names = names.Names(viewer)
         self._known_histograms: dict[Group, dict[Key, Histogram]] = {}
 
     def totals(self) -> Totals:
@@ -73,6 +76,8 @@ class Report:
 
     @cached_property
     def _totals(self) -> Totals:
+        if self._days is not None:
+            return self._of_days(self._days, self.selection)
         return self._sum(self.selection)
 
     def previous_totals(self) -> Totals | None:
@@ -83,9 +88,23 @@ class Report:
     @cached_property
     def _previous_totals(self) -> Totals | None:
         previous = self.selection.previous()
+        if self._days is not None:
+            return self._of_days(self._days, previous)
         if smallest_with(self._needed(previous, ())) is None and detail_ends(self.viewer, previous):
             return None
         return self._sum(previous)
+
+    @cached_property
+    def _days(self) -> dict[date, Totals] | None:
+        """Of this period and the one before. None where nobody compares them, or only the events know."""
+        if not self._compares or smallest_with(self._needed(self.selection, ())) is None:
+            return None
+        both = replace(self.selection, first_day=self.selection.previous().first_day)
+        return {key[0]: totals for key, totals in self._grouped(both, ("day",), Totals)}
+
+    def _of_days(self, days: Mapping[date, Totals], period: Selection) -> Totals:
+        in_period = (days[day] for day, _ in period.moments("day") if day in days)
+        return added(in_period, self._nothing)
 
     @cached_property
     def detail_ends(self) -> Sequence[DetailEnd]:
@@ -104,8 +123,10 @@ class Report:
     def series(self, grain: Grain | None = None) -> Sequence[Point]:
         """A point for every day (or hour) of the range, zeros where nothing happened."""
         grain = grain or self.selection.default_grain
+        if grain == "day" and self._days is not None:
+            return [Point(day, None, self._days.get(day, self._nothing)) for day, _ in self.selection.moments(grain)]
         found = _by_moment(dict(self._grouped(self.selection, _moments_of(grain), Totals)))
-        nothing = self._as(Totals, {})
+        nothing = self._nothing
         return [Point(*moment, found.get(moment, nothing)) for moment in self.selection.moments(grain)]
 
     def by_weekday_and_hour(self) -> dict[Key, Summary]:
@@ -120,15 +141,15 @@ class Report:
 
     def sums_by(self, dimension: Dimension) -> Mapping[Value, Summary]:
         """What each value adds up to, most requests first; without the names, of which there may be thousands."""
-        return self._sums_by(dimension, within_choice=True)
+        if dimension not in self._breakdowns:
+            grouped = [(key[0], sums) for key, sums in self._grouped(self.selection, (dimension,), Summary)]
+            grouped.sort(key=lambda pair: (-pair[1].requests, pair[0]))
+            self._breakdowns[dimension] = dict(grouped)
+        return self._breakdowns[dimension]
 
     def names(self, dimension: Dimension, values: Iterable[Value]) -> dict[Value, str]:
         """What people call these values. For values that occur: it does not ask who may see them."""
-        wanted, known = list(values), self._names[dimension]
-        unknown = [value for value in wanted if value not in known]
-        if unknown:
-            known |= names.labels(self.viewer, dimension, unknown)
-        return {value: known[value] for value in wanted}
+        return self._names.of(dimension, values)
 
     def matching(self, dimension: Dimension, values: Iterable[Value], text: str) -> list[Value]:
         """Those of the values whose names have each of the text's words, in their order."""
@@ -142,9 +163,12 @@ class Report:
         """The model with the most requests."""
         return next(iter(self.breakdown("model")), None)
 
-    def choices(self, dimension: Dimension) -> Sequence[Choice]:
-        """What occurs in the range, whatever else is chosen in this dimension."""
-        return [Choice(value, sums.requests) for value, sums in self._sums_by(dimension, within_choice=False).items()]
+    def choices(self, dimension: Dimension) -> dict[Value, int]:
+        """What occurs in the range, whatever else is chosen in this dimension, with its requests; most first."""
+        if dimension not in self.selection.chosen:
+            return {value: sums.requests for value, sums in self.sums_by(dimension).items()}
+        found = self._grouped(self.selection.without(dimension), (dimension,), Count)
+        return {key[0]: count.requests for key, count in sorted(found, key=lambda pair: (-pair[1].requests, pair[0]))}
 
     def has_costly_choices(self, dimension: Dimension) -> bool:
         """Whether what else there is to choose takes a pass of its own over the events."""
@@ -195,23 +219,14 @@ class Report:
         everything = Selection(self.selection.first_day, self.selection.last_day)
         return not self.selection.chosen or self._sum(everything).requests <= FEW_EVENTS
 
-    def _sums_by(self, dimension: Dimension, *, within_choice: bool) -> Mapping[Value, Summary]:
-        within_choice = within_choice or dimension not in self.selection.chosen
-        if (dimension, within_choice) not in self._breakdowns:
-            selection = self.selection if within_choice else self.selection.without(dimension)
-            grouped = [(key[0], sums) for key, sums in self._grouped(selection, (dimension,), Summary)]
-            grouped.sort(key=lambda pair: (-pair[1].requests, pair[0]))
-            self._breakdowns[dimension, within_choice] = dict(grouped)
-        return self._breakdowns[dimension, within_choice]
-
     def _sum(self, selection: Selection) -> Totals:
-        return next((totals for _, totals in self._grouped(selection, (), Totals)), self._as(Totals, {}))
+        return next((totals for _, totals in self._grouped(selection, (), Totals)), self._nothing)
 
     def _grouped(self, selection: Selection, group: Group, kind: type[S]) -> list[tuple[Key, S]]:
         """The sums of each key of the group: from the smallest cube that can tell, else from the events."""
-        return [(key, self._as(kind, sums)) for key, sums in self._answer(selection, (group, kind))]
+        return [(key, kind(*sums)) for key, sums in self._answer(selection, (group, kind))]
 
-    def _answer(self, selection: Selection, question: Question) -> list[tuple[Key, Sums]]:
+    def _answer(self, selection: Selection, question: Question) -> list[tuple[Key, Values]]:
         """Of the report's own selection, what was asked for together comes together."""
         if selection is not self.selection:
             return self._ask(selection, [question])[question]
@@ -229,7 +244,7 @@ class Report:
         cube = smallest_with(self._needed(selection, group))
         return (cube, kind) if cube else (None, None)
 
-    def _ask(self, selection: Selection, questions: Sequence[Question]) -> dict[Question, list[tuple[Key, Sums]]]:
+    def _ask(self, selection: Selection, questions: Sequence[Question]) -> dict[Question, list[tuple[Key, Values]]]:
         """All of them have one source."""
         cube, _ = self._source(selection, questions[0])
         rows: QuerySet[UsageEvent] | QuerySet[Rollup]
@@ -238,37 +253,35 @@ class Report:
         else:
             rows = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & selected(selection, Rollup))
         groups = list(dict.fromkeys(group for group, _ in questions))
-        found = grouped_sums(
-            rows, groups, list(dict.fromkeys(field.name for _, kind in questions for field in fields(kind)))
-        )
-        return {(group, kind): found[group] for group, kind in questions}
+        names = list(dict.fromkeys(name for _, kind in questions for name in _names(kind)))
+        found = grouped_sums(rows, groups, names, () if self.viewer.sees_cost else COST_SUMS)
+        return {(group, kind): _only(_names(kind), names, found[group]) for group, kind in questions}
 
     def _needed(self, selection: Selection, group: Group) -> frozenset[str]:
         """The dimensions that a cube has to have: of the groups, the filters and the viewer's scope."""
         scope = {"user_id"} if self.viewer.user_ids is not None else set()
         return frozenset({*group, *selection.chosen} | scope) - DERIVED
 
-    def _as(self, kind: type[S], sums: Mapping[str, Any]) -> S:
-        """Sums as they come from the database: NULL is 0; what the viewer may not see is absent."""
-        said = {name: convert(sums[name]) for name, convert in self._shown[kind] if sums.get(name) is not None}
-        if self.viewer.sees_cost and kind is not Bucket:
-            said.setdefault("cost_usd", Decimal(0))
-        return kind(**said)
-
     @cached_property
-    def _shown(self) -> dict[type[object], list[tuple[str, Callable[[Any], Any]]]]:
-        """For each kind of answer, the sums that the viewer may see, and what makes them exact. There may be thousands
-        of rows, so that this is not found out for each."""
-        hidden = frozenset() if self.viewer.sees_cost else COST_SUMS
-        return {
-            kind: [(field.name, EXACT.get(field.name, int)) for field in fields(kind) if field.name not in hidden]
-            for kind in (Summary, Totals, DatedTotals, Bucket)
-        }
+    def _nothing(self) -> Totals:
+        return Totals(cost_usd=Decimal(0) if self.viewer.sees_cost else None)
 
 
 def chart_questions(grain: Grain) -> tuple[Question, ...]:
     """Those of the charts that come after the page."""
     return (((), Totals), (HEAT, Summary), ((*_moments_of(grain), LATENCY), Bucket))
+
+
+def _names(kind: Kind) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _only(wanted: Sequence[str], names: Sequence[str], found: list[tuple[Key, Values]]) -> list[tuple[Key, Values]]:
+    """The wanted sums, two or more, of answers that have the sums of these names."""
+    if wanted == names:
+        return found
+    pick = itemgetter(*(names.index(name) for name in wanted))
+    return [(key, pick(sums)) for key, sums in found]
 
 
 def _moments_of(grain: Grain) -> Group:

@@ -15,7 +15,7 @@ from django.db.models import F, Q, QuerySet
 from accounts.models import Organization
 from accounts.viewer import Viewer
 from analytics.models import Session, Status, UsageEvent
-from analytics.reports.names import labels
+from analytics.reports.names import Names
 from analytics.reports.scope import visible
 from analytics.reports.session_order import RECENT, Place, Sort
 from analytics.selection import Dimension, Selection
@@ -140,7 +140,7 @@ class Sessions:
     def _conversations(self, rows: Sequence[Session]) -> list[Conversation]:
         organization_ids = {row.organization_id for row in rows}
         zones = dict(Organization.objects.filter(pk__in=organization_ids).values_list("pk", "time_zone"))
-        people = labels(self.viewer, "user_id", sorted({row.user_id for row in rows}))
+        people = Names(self.viewer).of("user_id", sorted({row.user_id for row in rows}))
         sees_cost = self.viewer.sees_cost
         return [
             Conversation(

@@ -1,11 +1,24 @@
-"""What a report answers with."""
+"""What a report answers with.
 
-from dataclasses import dataclass
+Sums are not frozen: a page has thousands, which take several times as long to make when they are.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
+from operator import attrgetter
+from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Count:
+    """How many requests, where nothing else is wanted."""
+
+    requests: int
+
+
+@dataclass(slots=True)
 class Summary:
     """The sums that a table shows.
 
@@ -31,7 +44,7 @@ class Summary:
         return self.errors / self.requests if self.requests else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Totals(Summary):
     """All sums. Cached tokens are part of the input, reasoning tokens part of the output."""
 
@@ -51,7 +64,24 @@ class Totals(Summary):
         return self.ttft_ms_sum / self.ttft_count if self.ttft_count else None
 
 
-@dataclass(frozen=True, slots=True)
+def added(several: Iterable[Totals], nothing: Totals) -> Totals:
+    """What totals come to together, or nothing where there are none."""
+    columns = list(zip(*map(_values, several), strict=True))
+    return Totals(*(fold(column) for fold, column in zip(_FOLDS, columns, strict=True))) if columns else nothing
+
+
+def _costs(values: Sequence[Decimal | None]) -> Decimal | None:
+    """A viewer sees all of them or none."""
+    return sum((value for value in values if value is not None), Decimal(0)) if values[0] is not None else None
+
+
+_NAMES = [field.name for field in fields(Totals)]
+_values = attrgetter(*_NAMES)
+_FOLD_OF: dict[str, Callable[[Any], Any]] = {"latency_ms_min": min, "latency_ms_max": max, "cost_usd": _costs}
+_FOLDS = [_FOLD_OF.get(name, sum) for name in _NAMES]
+
+
+@dataclass(slots=True)
 class DatedTotals(Totals):
     """With the last local day on which there was anything; None where there was nothing."""
 
@@ -83,11 +113,3 @@ class Row:
     value: str | int
     label: str
     totals: Summary
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A value that a filter offers: it occurs in the range and the viewer may see it."""
-
-    value: str | int
-    requests: int

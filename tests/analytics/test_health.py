@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db
 def directory(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings.JOURNAL_DIR = tmp_path
     monkeypatch.setattr(health, "_last", None)
+    monkeypatch.setattr(health, "_told", frozenset())
     monkeypatch.setattr(settling, "lost_calls", 0)
     return tmp_path
 
@@ -77,6 +78,32 @@ def test_a_database_that_is_away_is_red_but_the_process_lives(client: Client, mo
     response = client.get("/health/")
     assert (response.status_code, response.json()) == (503, {"status": "red"})  # and not why
     assert client.get("/health/live/").status_code == 200
+
+
+def test_the_log_tells_what_is_red_once_and_when_that_changes(
+    client: Client, directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> list[tuple[str, str]]:
+        monkeypatch.setattr(health, "CACHE_SECONDS", -1)
+        for _ in range(3):
+            client.get("/health/")
+        lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+        caplog.clear()
+        return lines
+
+    assert said() == []
+    left_behind(directory, 90)
+    ((level, line),) = said()
+    assert (level, line[:45]) == ("ERROR", "Health is red. backlog: 1 journals of ended p")
+    left_behind(directory, 95)  # more of the same
+    assert said() == []
+    monkeypatch.setattr(settling, "lost_calls", 1)
+    ((level, line),) = said()
+    assert "set aside: 1 calls could not" in line
+    for path in directory.glob("*.journal"):
+        path.unlink()
+    monkeypatch.setattr(settling, "lost_calls", 0)
+    assert said() == [("WARNING", "Health is no longer red.")]
 
 
 @pytest.mark.parametrize(("minutes", "level"), [(1, Level.OK), (10, Level.WARNING), (90, Level.RED)])

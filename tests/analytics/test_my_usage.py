@@ -170,7 +170,7 @@ def test_a_failure_is_said(ledger: None, user: User, monkeypatch: pytest.MonkeyP
     def gone(*_: object) -> None:
         raise OperationalError("canceling statement due to statement timeout")
 
-    monkeypatch.setattr(Report, "_sum", gone)
+    monkeypatch.setattr(Report, "_grouped", gone)
     response = Client(raise_request_exception=False)
     response.force_login(user)
     answer = response.get("/my-usage/")

@@ -492,7 +492,7 @@ def _gone(*_: object) -> Iterator[Any]:
 
 
 def test_a_report_that_fails_says_so_in_its_place(ledger: None, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Report, "_sum", _gone)
+    monkeypatch.setattr(Report, "_grouped", _gone)
     client = signed_in(admin)
     whole = client.get("/?range=7d")
     assert whole.status_code == 503
@@ -513,7 +513,7 @@ def test_a_report_that_takes_too_long_is_ended_by_the_database(
             cursor.execute("SELECT pg_sleep(20)")
 
     settings.REPORT_TIMEOUT_MS = 100
-    monkeypatch.setattr(Report, "_sum", sleep)
+    monkeypatch.setattr(Report, "_grouped", sleep)
     client = signed_in(admin)
     start = time.monotonic()
     assert client.get("/").status_code == 503

@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import psycopg
@@ -22,7 +24,7 @@ from analytics import journal, ledger_pool, recording, settling, writer
 from analytics.call_json import call_to_json
 from analytics.models import UsageEvent
 from analytics.replay import replay_journals, replay_refused
-from analytics.writer import LedgerRecorder
+from analytics.writer import LedgerRecorder, Writer
 from groq_client.call import Call
 from tests.analytics.calls import call, usage
 
@@ -331,6 +333,50 @@ def test_a_signals_handler_may_call_while_the_thread_is_started(
     assert writers() == before + 1
     assert recorder.flush(5)
     assert ids() == ["from the handler", "interrupted"]
+
+
+def test_wherever_the_start_of_the_thread_is_interrupted_the_next_call_starts_it(
+    make_recorder: Callable[..., LedgerRecorder],
+) -> None:
+    """Before each of its instructions, as a signal's handler could that raises."""
+    names: list[str] = []
+    is_interrupted = True
+    while is_interrupted:
+        recorder, names = make_recorder(), [*names, f"{len(names):03}"]
+        with interrupted(Writer._ensure_thread, at=len(names)) as interruptions:
+            try:
+                make(recorder, request_id=names[-1])
+            except KeyboardInterrupt:
+                make(recorder, request_id=f"{names[-1]} again")
+        is_interrupted = interruptions == [len(names)]
+        assert recorder.flush(5), names[-1]
+    assert len(names) > 30
+    assert [name for name in ids() if "again" not in name] == names
+
+
+@contextmanager
+def interrupted(function: Callable[..., None], at: int) -> Iterator[list[int]]:
+    """Ctrl-C before the n-th instruction of the function in this thread, the first time. Yields a list of what was."""
+    seen, done = 0, []
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal seen
+        if frame.f_code is not function.__code__ or done:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            seen += 1
+            if seen == at:
+                done.append(at)
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield done
+    finally:
+        sys.settrace(before)
 
 
 def writers() -> int:

@@ -22,6 +22,7 @@ from groq_client.asked import asked_of, operation_of
 from groq_client.audio import seconds_of
 from groq_client.call import MAX_COUNT
 from groq_client.errors import code_of, message_of, message_of_body, safe_message
+from groq_client.recorder import failures
 from groq_client.simulator.server import SimulatorHandle
 from groq_client.usage import as_count, as_milliseconds, read_rate_limit, read_usage
 from tests.groq_client.memory import MESSAGES, MODEL, Memory
@@ -81,6 +82,19 @@ async def test_an_async_transcription_of_an_open_file(sim: SimulatorHandle, memo
                 file.close()
                 await response.read()
     assert memory.only.usage.audio_seconds == 2
+
+
+def test_a_file_that_cannot_be_measured_is_sent_all_the_same(client: Groq, memory: Memory, tmp_path: Path) -> None:
+    class Odd(io.FileIO):
+        def tell(self) -> int:
+            raise LookupError("a position, of all things")
+
+    (tmp_path / "a.wav").write_bytes(wav(2))
+    before = failures()
+    with Odd(tmp_path / "a.wav") as file:
+        assert client.audio.transcriptions.create(model="whisper-large-v3", file=file).text
+    assert failures() > before
+    assert (memory.only.status, memory.only.usage.estimated) == ("success", True)
 
 
 def test_audio_behind_an_address_is_unknown_unless_groq_tells(client: Groq, memory: Memory) -> None:

@@ -61,9 +61,19 @@ def is_listening(port: int) -> bool:
 
 
 @pytest.fixture
-def stream(address: str, user: User) -> Stream:
-    """``with stream(…) as lines`` asks; leaving it closes the connection."""
+def stream(address: str, user: User) -> Iterator[Stream]:
+    """``with stream(…) as lines`` asks; leaving it closes the connection.
+
+    The test ends when all that was asked is recorded: it is another process that records it, which would otherwise do
+    so in the middle of the next test.
+    """
     session = signed_in(user).cookies["sessionid"].value
+    asked: list[str] = []
+
+    def read(line: str) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(line)
+        asked.extend([said["request_id"]] if "request_id" in said else [])
+        return said
 
     @contextmanager
     def ask(message: str = "Hello", **more: Any) -> Iterator[Lines]:
@@ -74,9 +84,11 @@ def stream(address: str, user: User) -> Stream:
         ):
             assert response.status_code == 200
             assert "Content-Encoding" not in response.headers
-            yield (json.loads(line) for line in response.iter_lines())
+            yield (read(line) for line in response.iter_lines())
 
-    return ask
+    yield ask
+    for request_id in asked:
+        event_of(request_id)
 
 
 def event_of(request_id: str) -> UsageEvent:
