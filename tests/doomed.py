@@ -11,8 +11,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 MODEL = "openai/gpt-oss-20b"
 MESSAGES = [{"role": "user", "content": "Name three rivers of Asia, please."}]
@@ -21,6 +21,8 @@ CALL = "x-call"
 STREAM = {"x-sim-chunks": "12", "x-sim-chunk-delay-ms": "3"}
 DELAYS = ("0", "5", "20")
 FAILED = "failed:"
+LIFE = (0.2, 4)
+"""From when to when a child is killed, in units of the time that its first call takes."""
 
 
 def main() -> None:
@@ -33,15 +35,31 @@ def main() -> None:
     base_url, trials, seed, path = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     dice = random.Random(seed)
     children = Children(base_url, path)
+    moment = time_of_a_call(children, path)
     for _ in range(trials):
-        seconds = dice.uniform(0.02, 0.4)
-        child = os.fork()
-        if not child:
-            children.work()
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        assert os.WTERMSIG(status) == signal.SIGKILL, status
+        with doomed(children):
+            time.sleep(dice.uniform(*LIFE) * moment)
+
+
+@contextmanager
+def doomed(children: "Children") -> Iterator[None]:
+    """A child that is killed at the end of the block."""
+    child = os.fork()
+    if not child:
+        children.work()
+    yield
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL, status
+
+
+def time_of_a_call(children: "Children", path: str) -> float:
+    """Until a child's first call has returned to it, in seconds: long on a busy machine."""
+    started = time.monotonic()
+    with doomed(children):
+        while not os.path.getsize(path):
+            time.sleep(0.001)
+    return time.monotonic() - started
 
 
 class Children:
