@@ -19,7 +19,7 @@ MIDDLE_TO = Decimal("0.10")
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """What ``templates/analytics/_badge.html`` shows."""
+    """What the template tag ``badge`` shows."""
 
     key: str
     """Tells it from the other badges of a page: letters, digits and hyphens."""

@@ -15,7 +15,7 @@ CHARTS = "Charts that can only be told from requests leave them out."
 
 def of_requests(viewer: Viewer, selection: Selection | None = None) -> str:
     """For what lists requests of a selection, or of all time: a sentence, or nothing where all of them are there."""
-    return _sentence(viewer, detail_ends(viewer, selection))
+    return of_ends(viewer, detail_ends(viewer, selection))
 
 
 def of_figures(report: Report) -> str:
@@ -23,15 +23,16 @@ def of_figures(report: Report) -> str:
     and is not."""
     if not report.leaves_out:
         return ""
-    return f"{_sentence(report.viewer, report.detail_ends)} {ALL if report.leaves_out == 'all' else SOME}"
+    return f"{of_ends(report.viewer, report.detail_ends)} {ALL if report.leaves_out == 'all' else SOME}"
 
 
 def of_charts(report: Report) -> str:
     """The same for charts that come after the page."""
-    return f"{_sentence(report.viewer, report.detail_ends)} {CHARTS}" if report.leaves_out else ""
+    return f"{of_ends(report.viewer, report.detail_ends)} {CHARTS}" if report.leaves_out else ""
 
 
-def _sentence(viewer: Viewer, ends: Sequence[DetailEnd]) -> str:
+def of_ends(viewer: Viewer, ends: Sequence[DetailEnd]) -> str:
+    """A sentence about these, or nothing without any."""
     if not ends:
         return ""
     if viewer.organization_ids is not None:

@@ -73,6 +73,11 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.1f}".removesuffix(".0") + "%"
 
 
+def css_percent(share: float) -> str:
+    """A share as a width."""
+    return f"{100 * share:.2f}%"
+
+
 def day(value: date) -> str:
     return f"{value.day} {value:%b %Y}"
 

@@ -33,13 +33,15 @@ class Line:
 def results(report: Report, asked: Filters) -> dict[str, Any]:
     viewer, query = report.viewer, asked.query.without("before", "after")
     wanted = _one(asked, "q").strip()[:LONGEST_ID]
-    page = (
-        with_request_id(viewer, wanted) if wanted else _page(Log(viewer, asked.selection, asked.only_unpriced), asked)
-    )
+    if wanted:
+        page, notice = with_request_id(viewer, wanted), detail_notice.of_requests(viewer)
+    else:
+        page = _page(Log(viewer, asked.selection, asked.only_unpriced, report.detail_ends), asked)
+        notice = detail_notice.of_ends(viewer, report.detail_ends)
     return {
         "lines": lines(viewer, page.events),
         "wanted": wanted,
-        "detail_notice": detail_notice.of_requests(viewer, None if wanted else asked.selection),
+        "detail_notice": notice,
         "without_search": query.without("q"),
         "only_unpriced": asked.only_unpriced and not wanted,
         "with_priced": query.without(UNPRICED),
@@ -52,7 +54,7 @@ def results(report: Report, asked: Filters) -> dict[str, Any]:
 
 def lines(viewer: Viewer, events: Sequence[UsageEvent]) -> list[Line]:
     """Rows with the names of what they point at, in a fixed number of queries."""
-    prefetch_related_objects(events, "organization", "project", "user")
+    prefetch_related_objects(events, "organization", "project", *(["user"] if viewer.user_ids is None else []))
     prices = prices_of(events) if viewer.sees_cost else {}
     return [
         Line(

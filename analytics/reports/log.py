@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.viewer import Viewer
 from analytics.models import UsageEvent
+from analytics.reports.detail_end import DetailEnd
 from analytics.reports.narrowing import Counts, counts_that_fill, moments, reachable
 from analytics.reports.scope import selected, visible
 from analytics.selection import Selection
@@ -63,11 +64,13 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The events of a selection that a viewer may see; with ``unpriced`` only those without a cost."""
+    """The events of a selection that a viewer may see; with ``unpriced`` only those without a cost. ``ends`` are the
+    selection's ends of detail, for whoever knows them."""
 
     viewer: Viewer
     selection: Selection
     unpriced: bool = False
+    ends: Sequence[DetailEnd] | None = None
 
     def events(self) -> "QuerySet[UsageEvent]":
         """All of them, in no order: for the export."""
@@ -97,7 +100,7 @@ class Log:
         if place is not None:
             events = events.filter(_beyond(place, older=older))
         measure, start = "unpriced" if self.unpriced else "requests", place.timestamp if place else None
-        counts = counts_that_fill(ENOUGH, measure, self.viewer, self.selection, start, older=older)
+        counts = counts_that_fill(ENOUGH, measure, self.viewer, self.selection, start, older=older, ends=self.ends)
         if counts is not None and (len(counts) <= FEW_DAYS or sum(counts.values()) <= FEW_EVENTS):
             return _of_days(counts, events, older=older)
         days = [day for _, day in counts or ()] or reachable(self.selection, start, older=older)

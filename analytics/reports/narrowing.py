@@ -1,7 +1,7 @@
 """Which days hold the events that a page of the log shows: the rollups know without a pass over the events."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.db.models import Q, Sum
@@ -9,7 +9,7 @@ from django.db.models import Q, Sum
 from accounts.viewer import Viewer
 from analytics.cubes import smallest_with
 from analytics.models import Rollup, Session
-from analytics.reports.detail_end import detail_ends
+from analytics.reports.detail_end import DetailEnd, detail_ends
 from analytics.reports.scope import selected, visible
 from analytics.selection import Dimension, Selection
 
@@ -29,18 +29,26 @@ Counts = Mapping[tuple[int, date], int]
 
 
 def counts_that_fill(
-    wanted: int, measure: str, viewer: Viewer, selection: Selection, start: datetime | None, *, older: bool
+    wanted: int,
+    measure: str,
+    viewer: Viewer,
+    selection: Selection,
+    start: datetime | None,
+    *,
+    older: bool,
+    ends: Sequence[DetailEnd] | None = None,
 ) -> Counts | None:
     """Where the first ``wanted`` events of a selection are, from a moment (or its end) on into one direction: all of
     them, and not many others. None where neither a cube nor the sessions can tell.
 
-    ``measure`` is the sum of a rollup that counts the events that are wanted.
+    ``measure`` is the sum of a rollup that counts the events that are wanted; ``ends`` are the selection's, for whoever
+    knows them.
     """
     scope = {"user_id"} if viewer.user_ids is not None else set()
     cube = smallest_with(frozenset({*selection.chosen} | scope))
     if cube is None:
         return _of_sessions(viewer, selection)
-    starts = {end.organization_id: end.day for end in detail_ends(viewer, selection)}
+    starts = {end.organization_id: end.day for end in (detail_ends(viewer, selection) if ends is None else ends)}
     rollups = Rollup.objects.filter(Q(cube=cube.number) & visible(viewer) & selected(selection, Rollup))
     counts: Counts = {}
     for first, last in _windows(*reachable(selection, start, older=older), older=older):

@@ -43,9 +43,8 @@ def snapshot(timeout_ms: int | None = None) -> Iterator[None]:
         yield
         return
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        limit = settings.REPORT_TIMEOUT_MS if timeout_ms is None else timeout_ms
         cursor.execute(
-            "SELECT set_config('statement_timeout', %s, true)",
-            [str(settings.REPORT_TIMEOUT_MS if timeout_ms is None else timeout_ms)],
+            f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {limit:d}"
         )
         yield

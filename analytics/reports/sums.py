@@ -29,7 +29,6 @@ class Summary:
     requests: int = 0
     errors: int = 0
     unpriced: int = 0
-    estimated: int = 0
     total_tokens: int = 0
     cost_usd: Decimal | None = None
     latency_ms_sum: int = 0
@@ -48,6 +47,7 @@ class Summary:
 class Totals(Summary):
     """All sums. Cached tokens are part of the input, reasoning tokens part of the output."""
 
+    estimated: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0

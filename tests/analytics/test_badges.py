@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.template.loader import render_to_string
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
@@ -15,6 +14,7 @@ from analytics.badges import badge, level
 from analytics.explanation import prices_of
 from analytics.models import UsageEvent
 from analytics.recording import record
+from analytics.templatetags import lines
 from groq_client.call import Call, UsagePart
 from tests.analytics.calls import NOON, call, failed, usage
 from tests.pricing.prices import make_price
@@ -125,7 +125,7 @@ def test_the_prices_of_a_list_are_asked_for_once(
 
 def test_the_explanation_is_there_for_pointer_keyboard_and_tap(prices: None) -> None:
     made = badge(recorded(call("priced/a", organization="acme")))
-    html = render_to_string("analytics/_badge.html", {"badge": made, "place": "list-"})
+    html = lines.badge(made, "list-")
     assert f'title="{made.explanation}"' in html
     assert '<button type="button" class="cost high explained"' in html
     assert f'popovertarget="list-cost-{made.key}"' in html
