@@ -33,7 +33,8 @@ lint: $(VENV)/dev.installed ## the checks alone: ruff, mypy --strict, Django's d
 
 pytest: $(VENV)/dev.installed ## the tests alone, or some of them (ARGS="tests/test_env.py -k bad")
 	$(TEST_ENVIRONMENT) $(RUN) manage.py collectstatic --no-input --verbosity 0
-	$(TEST_ENVIRONMENT) $(RUN) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+	$(TEST_ENVIRONMENT) $(RUN) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+		$(ARGS)
 
 kill-trials: $(VENV)/dev.installed ## 200 processes killed at random moments, instead of the suite's 50 (KILL_SEED=1 repeats)
 	KILL_TRIALS=200 $(MAKE) pytest ARGS="tests/test_killed_processes.py --numprocesses 0 -s"

@@ -27,6 +27,15 @@ def pytest_configure() -> None:
     }
 
 
+LONG = ("test_every_screen.py", "test_demo.py", "test_database_faults.py", "test_any_line_may_fail.py")
+"""Files that take a minute or more. They come first, so that no core is idle while another has one of them to do."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The recorder's own connections are closed before the test database is dropped."""
