@@ -106,7 +106,7 @@ class Format:
 
 
 def export_csv(log: Log) -> Generator[bytes, None, None]:
-    """The log's events in chunks of CSV, by organization and time. A header comes first, even without events."""
+    """The log's events in chunks of CSV, in the order of time. A header comes first, even without events."""
     columns = (f'{_csv(name, sql)} AS "{name}"' for name, sql in _columns(log))
     return _copied(log, ", ".join(columns), "FORMAT csv, HEADER", BYTE_ORDER_MARK)
 
@@ -173,9 +173,6 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
             connection.wrap_database_errors,  # a COPY fails with psycopg's own
         ):
             cursor.execute("SET LOCAL TIME ZONE 'UTC'")  # to convert each time by the name of a zone takes longer
-            # One process of the server for a reader, however slow; and in the order of an index, the first row at once,
-            # where several would sort all before the first.
-            cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
             with cursor.copy(statement, parameters) as rows:
                 yield from _in_chunks(rows, first)
     finally:
@@ -183,7 +180,8 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
 
 
 def select(log: Log, columns: str) -> tuple[str, tuple[object, ...]]:
-    """SQL of these columns of the log's events with the names of what they point at, by organization and time."""
+    """SQL of these columns of the log's events with the names of what they point at. The order of time is nearly that
+    of the table: to sort by organization first takes twice as long."""
     events, parameters = _sql_of(log.events())
     statement = f"""
         SELECT {columns}
@@ -191,7 +189,7 @@ def select(log: Log, columns: str) -> tuple[str, tuple[object, ...]]:
         JOIN accounts_organization AS organization ON organization.id = event.organization_id
         LEFT JOIN accounts_project AS project ON project.id = event.project_id
         LEFT JOIN accounts_user AS person ON person.id = event.user_id
-        ORDER BY event.organization_id, event.day, event.timestamp"""  # noqa: S608 - our own words; values are parameters
+        ORDER BY event.timestamp"""  # noqa: S608 - our own words; values are parameters
     return statement, parameters
 
 
