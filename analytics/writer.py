@@ -166,8 +166,9 @@ class Writer:
         try:
             self._thread = thread = threading.Thread(target=self._run, name="usage-writer", daemon=True)
             thread.start()
-        except RuntimeError:  # the interpreter is ending: the journal has the calls
-            logger.info("No thread can be started any more: calls wait in the journal.")
+        except RuntimeError:  # too many threads, or the interpreter is ending: the journal has the calls
+            logger.info("No thread can be started: calls wait in the journal.")
+            self._start_again_at = 0.0
 
     # In the thread
 

@@ -96,7 +96,7 @@ def _insert(cursor: CursorWrapper, total: int, last_day: date) -> list[int]:
         day = last_day - timedelta(days=DAYS - 1 - n)
         upto = round(total * sum(weights[: n + 1]) / sum(weights))
         cursor.execute(INSERT_DAY, {"day": day, "events": upto - made, "first": made})
-        cursor.execute("SELECT last_value FROM analytics_usageevent_id_seq")
+        cursor.execute("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM analytics_usageevent_id_seq")
         last_ids += cursor.fetchone()
         made = upto
     return last_ids

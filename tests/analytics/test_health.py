@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
@@ -104,6 +104,19 @@ def test_the_log_tells_what_is_red_once_and_when_that_changes(
         path.unlink()
     monkeypatch.setattr(settling, "lost_calls", 0)
     assert said() == [("WARNING", "Health is no longer red.")]
+
+
+def test_what_goes_wrong_in_health_itself_is_told_each_time(
+    client: Client, directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> list[health.Finding]:
+        raise DatabaseError("of all things")
+
+    monkeypatch.setattr(health, "examine", broken)
+    client.raise_request_exception = False
+    for _ in range(2):
+        assert client.get("/health/").status_code == 503
+    assert sum(record.exc_info is not None for record in caplog.records) == 2
 
 
 @pytest.mark.parametrize(("minutes", "level"), [(1, Level.OK), (10, Level.WARNING), (90, Level.RED)])

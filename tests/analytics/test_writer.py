@@ -335,6 +335,23 @@ def test_a_signals_handler_may_call_while_the_thread_is_started(
     assert ids() == ["from the handler", "interrupted"]
 
 
+def test_a_thread_that_could_not_be_started_is_by_the_next_call(
+    recorder: LedgerRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        full.setattr(writer, "RETRY_SECONDS", 60)
+        make(recorder, request_id="a")
+    make(recorder, request_id="b")
+    deadline = time.monotonic() + 5
+    while len(ids()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ids() == ["a", "b"]
+
+
 def test_wherever_the_start_of_the_thread_is_interrupted_the_next_call_starts_it(
     make_recorder: Callable[..., LedgerRecorder],
 ) -> None:
