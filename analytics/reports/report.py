@@ -22,12 +22,12 @@ from analytics.reports.detail_end import DetailEnd, detail_ends
 from analytics.reports.grouped_sums import Group, Key, Values, grouped_sums
 from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
 from analytics.reports.scope import selected, visible
-from analytics.reports.sums import Count, DatedTotals, Point, Row, Summary, Totals, added
+from analytics.reports.sums import DatedTotals, Point, Row, Summary, Totals, added
 from analytics.selection import Dimension, Grain, Selection
 
 EXACT_PERCENTILES_UP_TO = 1_000
 """So many requests or fewer: percentiles come from the events and not from the histogram."""
-Kind = type[Count] | type[Summary] | type[Totals] | type[DatedTotals] | type[Bucket]
+Kind = type[Summary] | type[Totals] | type[DatedTotals] | type[Bucket]
 Question = tuple[Group, Kind]
 """What the rows are grouped by, and which of their sums are wanted."""
 OVERVIEW_QUESTIONS: tuple[Question, ...] = (
@@ -47,7 +47,7 @@ FEW_EVENTS = 50_000
 
 Value = str | int
 """Of a dimension: a name, or an id."""
-S = TypeVar("S", Count, Summary, Totals, DatedTotals, Bucket)
+S = TypeVar("S", Summary, Totals, DatedTotals, Bucket)
 M = TypeVar("M", Totals, Histogram)
 
 
@@ -142,9 +142,7 @@ class Report:
     def sums_by(self, dimension: Dimension) -> Mapping[Value, Summary]:
         """What each value adds up to, most requests first; without the names, of which there may be thousands."""
         if dimension not in self._breakdowns:
-            grouped = [(key[0], sums) for key, sums in self._grouped(self.selection, (dimension,), Summary)]
-            grouped.sort(key=lambda pair: (-pair[1].requests, pair[0]))
-            self._breakdowns[dimension] = dict(grouped)
+            self._breakdowns[dimension] = self._most_first(self.selection, dimension)
         return self._breakdowns[dimension]
 
     def names(self, dimension: Dimension, values: Iterable[Value]) -> dict[Value, str]:
@@ -165,10 +163,11 @@ class Report:
 
     def choices(self, dimension: Dimension) -> dict[Value, int]:
         """What occurs in the range, whatever else is chosen in this dimension, with its requests; most first."""
-        if dimension not in self.selection.chosen:
-            return {value: sums.requests for value, sums in self.sums_by(dimension).items()}
-        found = self._grouped(self.selection.without(dimension), (dimension,), Count)
-        return {key[0]: count.requests for key, count in sorted(found, key=lambda pair: (-pair[1].requests, pair[0]))}
+        if dimension in self.selection.chosen:
+            found: Mapping[Value, Summary] = self._most_first(self.selection.without(dimension), dimension)
+        else:
+            found = self.sums_by(dimension)
+        return {value: sums.requests for value, sums in found.items()}
 
     def has_costly_choices(self, dimension: Dimension) -> bool:
         """Whether what else there is to choose takes a pass of its own over the events."""
@@ -218,6 +217,10 @@ class Report:
     def _events_are_few(self) -> bool:
         everything = Selection(self.selection.first_day, self.selection.last_day)
         return not self.selection.chosen or self._sum(everything).requests <= FEW_EVENTS
+
+    def _most_first(self, selection: Selection, dimension: Dimension) -> dict[Value, Summary]:
+        grouped = [(key[0], sums) for key, sums in self._grouped(selection, (dimension,), Summary)]
+        return dict(sorted(grouped, key=lambda pair: (-pair[1].requests, pair[0])))
 
     def _sum(self, selection: Selection) -> Totals:
         return next((totals for _, totals in self._grouped(selection, (), Totals)), self._nothing)

@@ -12,13 +12,6 @@ from typing import Any
 
 
 @dataclass(slots=True)
-class Count:
-    """How many requests, where nothing else is wanted."""
-
-    requests: int
-
-
-@dataclass(slots=True)
 class Summary:
     """The sums that a table shows.
 
