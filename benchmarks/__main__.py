@@ -1,7 +1,7 @@
 """``make bench``: every figure of docs/benchmarks.md, each as a ratio within this run.
 
-``make bench ARGS="recording pages"`` runs only these parts; ``--events 1000000`` makes the large ledger smaller,
-``--keep`` measures the one that is there.
+``make bench ARGS="recording pages"`` runs only these parts; ``--events`` and ``--small`` say how large the large and the
+small ledger are, ``--keep`` measures the one that is there.
 """
 
 import argparse
@@ -17,6 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of: {' '.join(PARTS)} (all)")
     parser.add_argument("--events", type=int, default=10_000_000, help="size of the large ledger")
+    parser.add_argument("--small", type=int, default=1_000_000, help="size of the one that pages are compared with")
     parser.add_argument("--keep", action="store_true", help="measure the ledger that is there instead of loading one")
     options = parser.parse_args()
     parts = set(options.parts) or set(PARTS)
@@ -34,8 +35,8 @@ def main() -> None:
         small, small_log = {}, {}
         if not options.keep:
             if "pages" in parts:
-                report("Loading the small ledger", "1,000,000 events")
-                generate.events(1_000_000, today)
+                report("Loading the small ledger", f"{options.small:,} events")
+                generate.events(options.small, today)
                 small, small_log = pages.measure(), pages.measure_log()
             report("Loading the large ledger", f"{options.events:,} events")
             generate.events(options.events, today)

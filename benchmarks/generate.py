@@ -2,18 +2,21 @@
 and 20 projects each, 12 models, 30 experts, 60 templates, working hours, 3 % errors. A conversation is one person's,
 has five messages on average (geometric), a minute or so between them, and one model for nine of ten.
 
-The events come from one INSERT a day, into a table without indexes. Then they are summed up, each session and each
-local day once, from the statements that the writer and the repair of sums use, so that nothing is updated.
+One statement makes the events of a day and their sessions, into tables without indexes; then each local day is summed
+up once, by the statement that the repair of sums uses, so that nothing is updated. As many days are made at once as
+there are processors.
 """
 
-import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
+from typing import Any
 
-from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import connection
 
 from accounts.models import Organization, Project, User
 from analytics import rollup_sql, session_sql
@@ -61,57 +64,78 @@ def events(total: int, last_day: date) -> None:
     """Replace the ledger by ``total`` events that end on ``last_day``."""
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE analytics_usageevent, analytics_session, analytics_rollup")
+        add(total, last_day)
         cursor.execute("SET statement_timeout = 0")
-        cursor.execute("SET synchronous_commit = off")
-        cursor.execute("SET work_mem = '256MB'")
-        cursor.execute("SELECT setseed(0.42)")
-        add(cursor, total, last_day)
-        cursor.execute("RESET ALL")
         cursor.execute("VACUUM ANALYZE analytics_usageevent")
         cursor.execute("VACUUM ANALYZE analytics_session")
         cursor.execute("VACUUM ANALYZE analytics_rollup")
+        cursor.execute("RESET statement_timeout")
         cursor.execute("CHECKPOINT")
 
 
-def add(cursor: CursorWrapper, total: int, last_day: date) -> None:
-    """Fill an empty ledger with ``total`` events that end on ``last_day``, and their sums; wholly or not at all."""
-    with transaction.atomic():
-        cursor.execute("SET LOCAL maintenance_work_mem = '1GB'")
-        with _without_indexes(cursor, "analytics_session", "analytics_rollup"):
-            with _without_indexes(cursor, "analytics_usageevent"):
-                last_ids = _insert(cursor, total, last_day)
-            cursor.execute("ANALYZE analytics_usageevent")
-            for first, last in zip([0, *last_ids], last_ids, strict=False):
-                cursor.execute(SESSIONS, {"after": first, "last": last})
-            for n in range(-1, DAYS + 1):  # somewhere it is the day before or after
-                cursor.execute(ROLLUPS, {"day": last_day - timedelta(days=n)})
+def add(total: int, last_day: date) -> None:
+    """Fill an empty ledger with ``total`` events that end on ``last_day``, and their sums. Works on connections of its
+    own, so what it needs has to be committed."""
+    with _without_indexes("analytics_session", "analytics_rollup"):
+        with _without_indexes("analytics_usageevent"):
+            _share(INSERT_DAY, _days(total, last_day))
+        _share("ANALYZE analytics_usageevent", [{}])
+        _share(ROLLUPS, [{"day": last_day - timedelta(days=n)} for n in range(-1, DAYS + 1)])  # zones are ahead, behind
 
 
-def _insert(cursor: CursorWrapper, total: int, last_day: date) -> list[int]:
-    """A statement for each day in UTC; which id is the last of each. All of a session comes from one statement."""
-    _make_tables_of_choice(cursor)
-    weights = [_weight(last_day - timedelta(days=DAYS - 1 - n), n) for n in range(DAYS)]
-    made, last_ids = 0, []
-    for n in range(DAYS):
-        day = last_day - timedelta(days=DAYS - 1 - n)
-        upto = round(total * sum(weights[: n + 1]) / sum(weights))
-        cursor.execute(INSERT_DAY, {"day": day, "events": upto - made, "first": made})
-        cursor.execute("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM analytics_usageevent_id_seq")
-        last_ids += cursor.fetchone()
-        made = upto
-    return last_ids
+def _days(total: int, last_day: date) -> list[dict[str, Any]]:
+    """What ``INSERT_DAY`` is to be told of each day in UTC."""
+    days = [last_day - timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
+    upto = list(accumulate(_weight(day, n) for n, day in enumerate(days)))
+    bounds = [0, *(round(total * weight / upto[-1]) for weight in upto)]
+    choices = {
+        "models": list(MODELS),
+        "organizations": _bounds([1 / (n + 1) for n in range(ORGANIZATIONS)]),
+        "hours": _bounds(HOUR_WEIGHTS),
+    }
+    return [
+        {"day": day, "first": first, "events": last - first, "seed": n / DAYS, **choices}
+        for n, (day, first, last) in enumerate(zip(days, bounds, bounds[1:], strict=False))
+    ]
+
+
+def _share(statement: str, values: Sequence[dict[str, Any]]) -> None:
+    """Execute the statement with each of the values, at once on as many connections as there are processors."""
+    hands = min(os.cpu_count() or 1, len(values))
+    with ThreadPoolExecutor(hands) as pool:
+        list(pool.map(lambda n: _execute(statement, values[n::hands]), range(hands)))
+
+
+def _execute(statement: str, values: Sequence[dict[str, Any]]) -> None:
+    """In a thread, and so on a connection of its own, which goes back to the pool as it was."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0")
+            cursor.execute("SET synchronous_commit = off")
+            cursor.execute("SET work_mem = '256MB'")
+            cursor.execute("SET maintenance_work_mem = '1GB'")
+            cursor.execute(TABLES_OF_CHOICE)
+            for one in values:
+                cursor.execute("SELECT setseed(%s)", [one.get("seed", 0)])
+                cursor.execute(statement, one)
+            cursor.execute("DISCARD ALL")
+    finally:
+        connection.close()
 
 
 @contextmanager
-def _without_indexes(cursor: CursorWrapper, *tables: str) -> Iterator[None]:
+def _without_indexes(*tables: str) -> Iterator[None]:
     """The tables have no indexes meanwhile: to make them at the end is several times as fast as to keep them."""
-    cursor.execute(INDEXES, {"tables": list(tables)})
-    indexes = cursor.fetchall()
-    for drop, _ in indexes:
-        cursor.execute(drop)
-    yield
-    for _, make in indexes:
-        cursor.execute(make)
+    with connection.cursor() as cursor:
+        cursor.execute(INDEXES, {"tables": list(tables)})
+        indexes = cursor.fetchall()
+        for drop, _ in indexes:
+            cursor.execute(drop)
+    try:
+        yield
+    finally:
+        for _, make in indexes:
+            _share(make, [{}])
 
 
 def _weight(day: date, n: int) -> float:
@@ -119,41 +143,27 @@ def _weight(day: date, n: int) -> float:
     return (0.5 + n / DAYS) * (0.25 if day.weekday() >= 5 else 1.0)
 
 
-def _make_tables_of_choice(cursor: CursorWrapper) -> None:
-    """Temporary tables that turn a random number into an organization, a person, a project …"""
-    shares = [1 / (n + 1) for n in range(ORGANIZATIONS)]
-    execute = cursor.execute
-    execute("DROP TABLE IF EXISTS pick_org, pick_user, pick_project")
-    execute("CREATE TEMP TABLE pick_org (n int PRIMARY KEY, id bigint, zone text, users int)")
-    execute("CREATE TEMP TABLE pick_user (org bigint, n int, id bigint, PRIMARY KEY (org, n))")
-    execute("CREATE TEMP TABLE pick_project (org bigint, n int, id bigint, PRIMARY KEY (org, n))")
-    execute(
-        "INSERT INTO pick_org SELECT row_number() OVER (ORDER BY slug) - 1, id, time_zone,"
-        " greatest(5, (200 / row_number() OVER (ORDER BY slug))::int)"
-        " FROM accounts_organization WHERE slug LIKE 'org-__'"
-    )
-    execute(
-        "INSERT INTO pick_user SELECT organization_id, substr(handle, 2)::int, id FROM accounts_user"
-        " WHERE handle ~ '^u[0-9]+$'"
-    )
-    execute(
-        "INSERT INTO pick_project SELECT organization_id, substr(slug, 2)::int, id FROM accounts_project"
-        " WHERE slug ~ '^p[0-9]+$'"
-    )
-    total, running, bounds = sum(shares), 0.0, []
-    for share in shares:
-        running += share / total
-        bounds.append(running)
-    execute("SELECT set_config('bench.orgs', %s, false)", ["{" + ",".join(map(str, bounds[:-1])) + "}"])
-    hours, running = [], 0.0
-    for weight in HOUR_WEIGHTS:
-        running += weight / math.fsum(HOUR_WEIGHTS)
-        hours.append(running)
-    execute("SELECT set_config('bench.hours', %s, false)", ["{" + ",".join(map(str, hours[:-1])) + "}"])
-    execute("SELECT set_config('bench.models', %s, false)", ["{" + ",".join(MODELS) + "}"])
+def _bounds(weights: Sequence[float]) -> list[float]:
+    """Where in [0, 1) a random number turns to the next choice."""
+    running = list(accumulate(weights))
+    return [bound / running[-1] for bound in running[:-1]]
 
 
-INSERT_DAY = """
+TABLES_OF_CHOICE = """
+CREATE TEMP TABLE pick_org AS
+    SELECT row_number() OVER (ORDER BY slug) - 1 AS n, id, time_zone AS zone,
+           greatest(5, (200 / row_number() OVER (ORDER BY slug))::int) AS users
+    FROM accounts_organization WHERE slug LIKE 'org-__';
+CREATE TEMP TABLE pick_user AS
+    SELECT organization_id AS org, substr(handle, 2)::int AS n, id FROM accounts_user WHERE handle ~ '^u[0-9]+$';
+CREATE TEMP TABLE pick_project AS
+    SELECT organization_id AS org, substr(slug, 2)::int AS n, id FROM accounts_project WHERE slug ~ '^p[0-9]+$';
+ANALYZE pick_org, pick_user, pick_project
+"""
+"""They turn a random number into an organization, a person, a project."""
+
+INSERT_DAY = f"""
+WITH of_day AS (
 INSERT INTO analytics_usageevent (
     organization_id, request_id, timestamp, day, hour, provider, model, model_requested, operation, feature,
     project_id, user_id, expert_id, template_id, session_id, provider_request_id, status, error_code, error_message,
@@ -167,12 +177,12 @@ SELECT org.id, request_id, at, (at AT TIME ZONE org.zone)::date, extract(hour FR
        CASE WHEN failed THEN 429 ELSE 200 END, 1, number %% 2 = 0, input, output, input + output, input / 4, 0,
        0, 0, false, latency, CASE WHEN failed THEN NULL ELSE latency / 5 END, 1.5, latency / 6, latency / 2,
        CASE WHEN model = 'gemma2-9b-it' THEN NULL ELSE input * 150 + output * 600 END,
-       1, 'on_demand', 14400, 14370, 250000, 249000, '{}'
+       1, 'on_demand', 14400, 14370, 250000, 249000, '{{}}'
 FROM (
     SELECT (%(first)s + row) AS number, lpad(to_hex(%(first)s + row), 32, '0') AS request_id,
            org_n, user_r, project_r, feature, expert, template, session,
            start + make_interval(secs => 120 * (message - 1) * random()) AS at,
-           CASE WHEN random() < 0.1 THEN (current_setting('bench.models')::text[])[1 + floor(12 * random())::int]
+           CASE WHEN random() < 0.1 THEN (%(models)s::text[])[1 + floor(12 * random())::int]
                 ELSE usual_model END AS model,
            random() < 0.03 AS failed,
            floor(50 + 4000 * power(random(), 3))::int AS input, floor(10 + 900 * power(random(), 2))::int AS output,
@@ -182,11 +192,11 @@ FROM (
         FROM (
             SELECT %(day)s::date || '-' || g AS session, floor(ln(1 - random()) / ln(0.8))::int AS answers,
                    %(day)s::date::timestamp AT TIME ZONE 'UTC'
-                       + make_interval(hours => width_bucket(random(), current_setting('bench.hours')::float8[]),
+                       + make_interval(hours => width_bucket(random(), %(hours)s::float8[]),
                                        secs => random() * 3600) AS start,
-                   width_bucket(random(), current_setting('bench.orgs')::float8[]) AS org_n,
+                   width_bucket(random(), %(organizations)s::float8[]) AS org_n,
                    power(random(), 1.6) AS user_r, power(random(), 1.5) AS project_r,
-                   (current_setting('bench.models')::text[])[1 + floor(12 * power(random(), 1.8))::int] AS usual_model,
+                   (%(models)s::text[])[1 + floor(12 * power(random(), 1.8))::int] AS usual_model,
                    (ARRAY['chat', 'rag', 'tools', 'playground'])[1 + floor(random() * 4)::int] AS feature,
                    'expert-' || floor(random() * 30) AS expert, 'template-' || floor(random() * 60) AS template
             FROM generate_series(1, 100 + %(events)s / 4) AS g
@@ -199,6 +209,11 @@ JOIN pick_org AS org ON org.n = org_n
 JOIN pick_user AS person ON person.org = org.id AND person.n = floor(org.users * user_r)::int
 JOIN pick_project AS project ON project.org = org.id AND project.n = floor(20 * project_r)::int
 ORDER BY at
+RETURNING *
+)
+INSERT INTO analytics_session ({", ".join((*session_sql.KEY, *session_sql.MEASURES))})
+{session_sql.sums("of_day")}
+ORDER BY 1, 2, 3
 """
 
 # Of each index of the tables, itself or as a constraint: how it is dropped, and how it is made again.
@@ -211,12 +226,6 @@ SELECT coalesce('ALTER TABLE ' || indrelid::regclass || ' DROP CONSTRAINT ' || q
 FROM pg_index LEFT JOIN pg_constraint ON conindid = indexrelid AND conrelid = indrelid
 WHERE indrelid = ANY (%(tables)s::regclass[])
 ORDER BY indexrelid
-"""
-
-SESSIONS = f"""
-INSERT INTO analytics_session ({", ".join((*session_sql.KEY, *session_sql.MEASURES))})
-{session_sql.sums("(SELECT * FROM analytics_usageevent WHERE id > %(after)s AND id <= %(last)s) AS of_day")}
-ORDER BY 1, 2, 3
 """
 
 # An index of the events begins with the organization.

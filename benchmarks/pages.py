@@ -95,7 +95,7 @@ def compare_log(small: dict[str, float], large: dict[str, float]) -> None:
 
 
 def compare(small: dict[tuple[str, Role, str], float], large: dict[tuple[str, Role, str], float]) -> None:
-    """Print the pages' times, and how they grew from 1M to 10M events."""
+    """Print the pages' times, and how they grew from the small ledger to the large one."""
     for key, time in large.items():
         page, role, name = key
         goal = f"goal ≤ {GOALS_MS[role]} ms, " if page == "Overview" and name == "30 days" else ""
@@ -103,4 +103,4 @@ def compare(small: dict[tuple[str, Role, str], float], large: dict[tuple[str, Ro
 
 
 def _growth(large: float, small: float | None) -> str:
-    return "" if small is None else f" ({large / small:.1f} × of 1M)"
+    return "" if small is None else f" ({large / small:.1f} × of the small ledger)"

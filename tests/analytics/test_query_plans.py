@@ -46,9 +46,8 @@ def people(monkeypatch: pytest.MonkeyPatch) -> list[User]:
     user = make_user("one-user", Role.USER, largest)
     User.objects.filter(organization=largest, handle="u0").update(handle="")
     User.objects.filter(pk=user.pk).update(handle="u0")
+    generate.add(EVENTS, TODAY)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT setseed(0.42)")
-        generate.add(cursor, EVENTS, TODAY)
         for model in (UsageEvent, Session, Rollup):
             cursor.execute(f"VACUUM ANALYZE {model._meta.db_table}")
     return [*boss, user]
