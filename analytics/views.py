@@ -194,13 +194,12 @@ def _version(viewer: Viewer, asked: Filters) -> str:
 
 def _context(page: Page, viewer: Viewer, asked: Filters, part: str, opened: str) -> dict[str, Any]:
     report = Report(viewer, asked.selection, page.questions, compares=page.compares and asked.has_previous)
-    context = {"page": page, "viewer": viewer, "filters": asked, **page.results(report, asked)}
-    context["unpriced"] = unpriced(report, asked)
-    if part != "results":
+    context = {"page": page, "viewer": viewer, "filters": asked}
+    if part != "results":  # before these, for the names in menus are more than those in tables, and asked once
         made = menus.menus(report, asked, are_known=page.knows_choices, opened=opened)
         context |= {"menus": made, "chips": menus.chips(made, asked), "ranges": menus.ranges(asked)}
         context |= {"cleared": menus.cleared(asked), "pages": PAGES}
-    return context
+    return context | page.results(report, asked) | {"unpriced": unpriced(report, asked)}
 
 
 def _failed(request: HttpRequest, part: str, frame: str = "analytics/failed.html") -> HttpResponse:

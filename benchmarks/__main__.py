@@ -1,7 +1,7 @@
 """``make bench``: every figure of docs/benchmarks.md, each as a ratio within this run.
 
-``make bench ARGS="recording pages"`` runs only these parts; ``--events`` and ``--small`` say how large the large and the
-small ledger are, ``--keep`` measures the one that is there.
+``make bench ARGS="recording pages"`` runs only these parts; ``--events`` and ``--small`` say how large the large and
+the small ledger are, ``--keep`` measures the one that is there.
 """
 
 import argparse

@@ -1,12 +1,13 @@
 """Server time of the Analytics pages, whole (HTML of the full page), for each role: 30 days and all time; and how long
 the event log takes to read a page of requests, the newest and one in the midst of the ledger.
 
-The User is the busiest person of the largest organization.
+There are two Users of the largest organization: its busiest person, and one in the middle.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import product
+from typing import Any
 
 from django.contrib.auth.models import Group
 from django.db import connection
@@ -15,6 +16,7 @@ from django.test import Client
 
 from accounts.models import Organization, Role, User
 from accounts.viewer import Viewer
+from analytics.cubes import smallest_with
 from analytics.models import UsageEvent
 from analytics.reports import Log, Place
 from analytics.selection import Dimension, Selection
@@ -27,7 +29,7 @@ PAGES = {
     "Sessions": "/sessions/",
     "Models": "/models/",
 }
-GOALS_MS = {Role.SUPER_ADMIN: 300, Role.ADMIN: 80, Role.USER: 40}
+GOALS_MS = {"Super Admin": 300, "Admin": 80, "median User": 40, "busiest User": 40}
 RANGES = {"30 days": "?range=30d", "all time": "?range=all"}
 LOG_GOAL_MS = 50
 LOG_FILTERS: dict[str, dict[Dimension, tuple[str, ...]]] = {
@@ -38,39 +40,38 @@ LOG_FILTERS: dict[str, dict[Dimension, tuple[str, ...]]] = {
 }
 
 
-def viewers() -> Iterator[tuple[Role, User]]:
-    """A Super Admin, the Admin of the largest organization, and its busiest User."""
+def viewers() -> Iterator[tuple[str, User]]:
+    """By the names of ``GOALS_MS``."""
     largest = Organization.objects.get(slug="org-00")
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT user_id FROM analytics_usageevent WHERE organization_id = %s GROUP BY 1 ORDER BY count(*) DESC",
-            [largest.pk],
+            "SELECT user_id FROM analytics_rollup WHERE cube = %s AND organization_id = %s"
+            " GROUP BY 1 ORDER BY sum(requests) DESC",
+            [smallest_with(frozenset({"user_id"})).number, largest.pk],
         )
-        (busiest,) = cursor.fetchone()
-    people = {
-        Role.SUPER_ADMIN: _person("bench-root"),
-        Role.ADMIN: _person("bench-admin", largest),
-        Role.USER: User.objects.get(pk=busiest),
-    }
-    for role, user in people.items():
-        user.groups.set([Group.objects.get(name=role)])
-        yield role, user
+        people = [user_id for (user_id,) in cursor]
+    yield "Super Admin", _person(Role.SUPER_ADMIN, username="bench-root", handle="bench-root")
+    yield "Admin", _person(Role.ADMIN, username="bench-admin", handle="bench-admin", organization=largest)
+    yield "median User", _person(Role.USER, pk=people[len(people) // 2])
+    yield "busiest User", _person(Role.USER, pk=people[0])
 
 
-def _person(username: str, organization: Organization | None = None) -> User:
-    user, _ = User.objects.get_or_create(username=username, handle=username, organization=organization)
+def _person(role: Role, **who: Any) -> User:
+    user, _ = User.objects.get_or_create(**who)
+    user.groups.set([Group.objects.get(name=role)])
+    user.is_active = True
+    user.save(update_fields=["is_active"])
     return user
 
 
-def measure(repeat: int = 11) -> dict[tuple[str, Role, str], float]:
-    """Median server time in ms by page, role and range."""
+def measure(repeat: int = 11) -> dict[tuple[str, str, str], float]:
+    """Median server time in ms by page, viewer and range."""
     times = {}
-    for role, user in viewers():
-        User.objects.filter(pk=user.pk).update(is_active=True)
+    for who, user in viewers():
         client = Client()
         client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
         for (page, path), (name, query) in product(PAGES.items(), RANGES.items()):
-            times[page, role, name] = median(lambda client=client, url=path + query: client.get(url), repeat)
+            times[page, who, name] = median(lambda client=client, url=path + query: client.get(url), repeat)
     return times
 
 
@@ -78,13 +79,13 @@ def measure_log(repeat: int = 15) -> dict[str, float]:
     """Median ms to read a page of the event log of all time, by who asks, for what and how deep."""
     times = {}
     newest, oldest = UsageEvent.objects.aggregate(newest=Max("day"), oldest=Min("day")).values()
-    for role, user in viewers():
+    for who, user in viewers():
         viewer = Viewer.of(User.objects.get(pk=user.pk))
         for name, chosen in LOG_FILTERS.items():
             log = Log(viewer, Selection(oldest, newest, {"provider": ("groq",), **chosen}))
             middle = Place(datetime.combine(oldest + (newest - oldest) / 2, datetime.min.time(), UTC), 0)
-            times[f"{role}, {name}, newest"] = median(log.newest, repeat)
-            times[f"{role}, {name}, deep"] = median(lambda log=log, middle=middle: log.before(middle), repeat)
+            times[f"{who}, {name}, newest"] = median(log.newest, repeat)
+            times[f"{who}, {name}, deep"] = median(lambda log=log, middle=middle: log.before(middle), repeat)
     return times
 
 
@@ -94,12 +95,12 @@ def compare_log(small: dict[str, float], large: dict[str, float]) -> None:
         report(f"Requests, {name}", f"{took:.1f} ms{_growth(took, small.get(name))}", f"goal ≤ {LOG_GOAL_MS} ms")
 
 
-def compare(small: dict[tuple[str, Role, str], float], large: dict[tuple[str, Role, str], float]) -> None:
+def compare(small: dict[tuple[str, str, str], float], large: dict[tuple[str, str, str], float]) -> None:
     """Print the pages' times, and how they grew from the small ledger to the large one."""
     for key, time in large.items():
-        page, role, name = key
-        goal = f"goal ≤ {GOALS_MS[role]} ms, " if page == "Overview" and name == "30 days" else ""
-        report(f"{page}, {role}, {name}", f"{time:.0f} ms{_growth(time, small.get(key))}", f"{goal}≤ 4 ×")
+        page, who, name = key
+        goal = f"goal ≤ {GOALS_MS[who]} ms, " if page == "Overview" and name == "30 days" else ""
+        report(f"{page}, {who}, {name}", f"{time:.0f} ms{_growth(time, small.get(key))}", f"{goal}≤ 4 ×")
 
 
 def _growth(large: float, small: float | None) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connections
+from django.db import OperationalError, connection, connections
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
@@ -382,10 +383,20 @@ def test_the_page_asks_few_questions(
 ) -> None:
     client = signed_in(admin)
     page(client)
-    with django_assert_max_num_queries(32):
+    with django_assert_max_num_queries(22):
         page(client)
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(21):
         page(client, **PARTIAL | {"HX-Target": "div#results"})
+
+
+def test_the_page_asks_for_names_once(acme: Organization, admin: User) -> None:
+    """A table shows ten of what a menu offers a hundred of."""
+    record(call(organization="acme", project=f"p{n}", user=f"u{n}", at=EARLIER) for n in range(23))
+    client = signed_in(admin)
+    with CaptureQueriesContext(connection) as asked:
+        assert "1–10 of 23" in page(client)
+    for table in ("accounts_project", "accounts_user"):
+        assert len([one for one in asked if f'FROM "{table}" WHERE "{table}"."id" IN' in one["sql"]]) == 1, table
 
 
 def test_the_scripts_need_no_leave_to_be_inline(ledger: None, admin: User) -> None:
