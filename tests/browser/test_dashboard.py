@@ -1,6 +1,7 @@
 """The Analytics and Pricing tabs in a browser: with and without JavaScript, on every screen, in light and dark."""
 
 import gzip
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import OperationalError
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Locator, Page, Response, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import Organization, User
@@ -45,8 +46,8 @@ def ledger(acme: Organization, user: User, admin: User, super_admin: User) -> No
     record(failed(organization="acme", at=midnight - timedelta(days=day), model_requested=MODELS[0]) for day in (1, 2))
 
 
-def messages(page: Page) -> str:
-    return page.locator("#card-messages .value").inner_text()
+def messages(page: Page) -> Locator:
+    return page.locator("#card-messages .value")
 
 
 def drawn(page: Page) -> None:
@@ -107,13 +108,13 @@ def test_a_filter_changes_the_page_in_its_place(ledger: None, admin: User, sign_
     model.get_by_role("checkbox", name=MODELS[0]).check()
     expect(page.locator(".chip")).to_have_count(3)
     expect(model).to_have_attribute("open", "")  # the menu stays open for more
-    assert messages(page) == "22"
+    expect(messages(page)).to_have_text("22")
     page.keyboard.press("Escape")
     expect(model).not_to_have_attribute("open", "")
     page.get_by_label(f"Remove Model {MODELS[0]}").click()
     expect(page.locator(".chip")).to_have_count(2)
-    assert messages(page) == "10"
-    assert not model.locator(f"input[value='{MODELS[0]}']").is_checked()
+    expect(messages(page)).to_have_text("10")
+    expect(model.locator(f"input[value='{MODELS[0]}']")).not_to_be_checked()
     page.go_back()
     expect(page.locator(".chip")).to_have_count(3)
     drawn(page)
@@ -135,7 +136,7 @@ def test_a_custom_range_and_what_is_wrong_with_it(ledger: None, admin: User, sig
     expect(page.get_by_text("The range ends before it begins")).to_be_visible()
     page.get_by_label("From").fill("2019-12-01")
     expect(page.get_by_text("No usage recorded for this range.")).to_be_visible()
-    assert "from=2019-12-01" in page.url
+    expect(page).to_have_url(re.compile("from=2019-12-01"))
 
 
 def test_a_table_sorts_where_it_stands(ledger: None, admin: User, sign_in: SignedIn) -> None:
@@ -146,7 +147,7 @@ def test_a_table_sorts_where_it_stands(ledger: None, admin: User, sign_in: Signe
     before = page.evaluate("scrollY")
     table.get_by_role("link", name="User").click()
     expect(table.locator("th[aria-sort=ascending]")).to_have_text("User")
-    assert table.locator("tbody th .name").first.inner_text() == "(none)"
+    expect(table.locator("tbody th .name").first).to_have_text("(none)")
     assert abs(page.evaluate("scrollY") - before) < 5
     page.get_by_label("Pages of users").get_by_role("link", name="Next").click()
     expect(table.locator("tbody tr")).to_have_count(5)
@@ -157,14 +158,14 @@ def test_without_javascript_filters_are_a_form_and_links(ledger: None, super_adm
     page.locator("summary", has_text="Model").click()
     page.get_by_role("checkbox", name=MODELS[1]).check()
     page.locator("details[open]").get_by_role("button", name="Apply").click()
-    assert messages(page) == "10"
+    expect(messages(page)).to_have_text("10")
     page.get_by_label("Remove Model").click()
-    assert messages(page) == "32"
+    expect(messages(page)).to_have_text("32")
     page.get_by_role("region", name="By model").get_by_role("link", name=MODELS[1]).click()
-    assert messages(page) == "10"
+    expect(messages(page)).to_have_text("10")
     page.get_by_role("radio", name="All time").check()
     page.get_by_role("button", name="Apply").last.click()
-    assert messages(page) == "20"
+    expect(messages(page)).to_have_text("20")
     phone = sign_in(super_admin, size="phone", java_script_enabled=False)
     phone.get_by_role("button", name="Filters").click()
     expect(phone.get_by_role("heading", name="Filters")).to_be_visible()
@@ -182,7 +183,7 @@ def test_the_keyboard_is_enough(ledger: None, super_admin: User, sign_in: Signed
     page.wait_for_url("**/?status=success")
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.textContent.trim()").startswith("Status")
-    assert messages(page) == "30"
+    expect(messages(page)).to_have_text("30")
 
 
 # Live
@@ -197,7 +198,7 @@ def test_the_page_follows_what_happens(ledger: None, admin: User, sign_in: Signe
     menu.get_by_label("Search user").fill("person")
     record([call(MODELS[0], organization="acme", at=NOW)])
     page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")  # not in 5 seconds
-    expect(page.locator("#card-messages .value")).to_have_text("33")
+    expect(messages(page)).to_have_text("33")
     assert page.evaluate("document.getElementById('plot-tokens').layout.xaxis.range[1]").startswith("2026-02-01")
     expect(menu).to_have_attribute("open", "")
     expect(menu.get_by_label("Search user")).to_be_focused()
@@ -237,7 +238,7 @@ def test_a_failure_is_said_and_passes(
         expect(page.get_by_role("heading", name="Analytics")).to_be_visible()
     page.get_by_role("link", name="Try again").click()
     drawn(page)
-    assert "range=7d" in page.url
+    expect(page).to_have_url(re.compile("range=7d"))
 
 
 # Look

@@ -1,5 +1,6 @@
 """The Models page and one's own usage in a browser: comparing, what it would have cost, every screen, no JavaScript."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -67,7 +68,7 @@ def test_comparing_and_asking_what_it_would_have_cost(ledger: None, admin: User,
     table = page.get_by_role("region", name="By model")
     table.get_by_role("link", name="p95").click()
     expect(table.locator("th[aria-sort=descending]")).to_contain_text("p95")
-    assert table.locator("tbody .name").first.inner_text() == "groq/compound"
+    expect(table.locator("tbody .name").first).to_have_text("groq/compound")
     compare(page, SLOW, FAST)
     page.wait_for_url("**#compare")
     row = page.locator("#compare tr", has_text="Cost per priced message")
@@ -77,7 +78,7 @@ def test_comparing_and_asking_what_it_would_have_cost(ledger: None, admin: User,
     page.get_by_role("button", name="Show the difference").click()
     expect(page.get_by_text("Enter a plain number of dollars")).to_be_visible()
     expect(page.get_by_label("Output $")).to_have_attribute("aria-invalid", "true")
-    assert page.get_by_label("Input $", exact=True).input_value() == "1.5"
+    expect(page.get_by_label("Input $", exact=True)).to_have_value("1.5")
     page.get_by_label("Output $").fill("2")
     page.get_by_label("Traffic").select_option(SLOW)
     page.get_by_role("button", name="Show the difference").click()
@@ -95,13 +96,13 @@ def test_comparing_and_asking_what_it_would_have_cost(ledger: None, admin: User,
     page.get_by_role("radio", name="Last 7 days").check()
     page.wait_for_url("**range=7d**")
     expect(page.locator(".sums")).to_be_visible()
-    assert f"right={FAST}" in page.url
+    expect(page).to_have_url(re.compile(f"right={FAST}"))
     # what is typed survives the page's own refresh
     page.get_by_label("Input $", exact=True).fill("7")
     record([call(FAST, organization="acme", at=NOW)])
     page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")
     expect(page.locator("#models-title ~ .scroller tr", has_text=FAST).locator("td").last).not_to_have_text("–")
-    assert page.get_by_label("Input $", exact=True).input_value() == "7"
+    expect(page.get_by_label("Input $", exact=True)).to_have_value("7")
     page.get_by_role("link", name="Clear", exact=True).last.click()
     expect(page.locator(".sums")).to_have_count(0)
 
@@ -109,12 +110,12 @@ def test_comparing_and_asking_what_it_would_have_cost(ledger: None, admin: User,
 def test_without_javascript(ledger: None, admin: User, sign_in: SignedIn) -> None:
     page = sign_in(admin, "/models/?range=7d", java_script_enabled=False)
     compare(page, FAST, LONG)
-    assert page.locator("#compare th .side-name").first.inner_text() == FAST
+    expect(page.locator("#compare th .side-name").first).to_have_text(FAST)
     page.get_by_label("At the price of").select_option(CHEAP)
     page.get_by_role("button", name="Show the difference").click()
     expect(page.locator(".sums")).to_be_visible()
-    assert "range=7d" in page.url
-    assert f"left={FAST}" in page.url
+    expect(page).to_have_url(re.compile("range=7d"))
+    expect(page).to_have_url(re.compile(f"left={FAST}"))
     page.get_by_role("region", name="By model").get_by_role("link", name="Cost").click()
     expect(page.locator(".sums")).to_be_visible()
 

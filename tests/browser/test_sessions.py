@@ -1,5 +1,6 @@
 """The list of sessions in a browser: for each role, on every screen, in light and dark, with and without JavaScript."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -86,7 +87,7 @@ def test_a_super_admin_sorts_filters_and_opens_a_session(ledger: None, super_adm
     page.locator("summary", has_text="Model").click()
     page.get_by_role("checkbox", name=MODELS[2]).check()
     expect(ids(page)).to_have_text([LONG])
-    assert "cost_min=0.01" in page.url
+    expect(page).to_have_url(re.compile("cost_min=0.01"))
     assert page.evaluate("window.sameDocument")
     page.keyboard.press("Escape")
     dear.hover()
