@@ -119,9 +119,9 @@ class UsageEvent(models.Model):
             models.Index(fields=("organization", "day", "timestamp"), name="usageevent_org_day"),
             # Serves the same for one person, and how long that person's calls took without a look at the events.
             models.Index(
-                fields=("organization", "user", "day"),
+                fields=("organization", "user", "day", "timestamp"),
                 include=("hour", "provider", "model", "latency_ms", "ttft_ms"),
-                name="usageevent_person_latency",
+                name="usageevent_person_time",
             ),
             # Serves the event log of those who see all organizations.
             models.Index(fields=("timestamp", "id"), name="usageevent_timestamp"),

@@ -14,9 +14,11 @@ from accounts.models import Organization, Role, User
 from accounts.viewer import Viewer
 from analytics import export
 from analytics.models import Rollup, Session, UsageEvent
+from analytics.recording import record
 from analytics.reports import Log, Place
 from analytics.selection import Selection
 from benchmarks import generate
+from tests.analytics.calls import NOON, call
 from tests.cast import make_user, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,3 +90,33 @@ def test_no_page_reads_all_events(people: list[User]) -> None:
     assert not found, "\n".join(found)
     assert asked > 200
     assert reads_all_events("SELECT sum(input_tokens) FROM analytics_usageevent"), "it would be seen"
+
+
+def test_a_page_of_a_busy_persons_log_reads_little_more_than_it_shows(acme: Organization, user: User) -> None:
+    """One of thirty in an organization, with seven hundred calls on a day."""
+    record(
+        call(organization="acme", user="ann" if n % 30 == 0 else "somebody", at=NOON + timedelta(seconds=n))
+        for n in range(21_000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE analytics_usageevent")
+    log = Log(Viewer.of(user), Selection(NOON.date(), NOON.date()))
+    with CaptureQueriesContext(connection) as queries:
+        assert len(log.newest().events) == 50
+        assert len(log.before(Place(NOON + timedelta(hours=3), 0)).events) == 50
+    pages = [query["sql"] for query in queries if "analytics_usageevent" in query["sql"]]
+    assert len(pages) == 2
+    assert [sql for sql in pages if not 0 < events_read(sql) <= 100] == []
+
+
+def events_read(sql: str) -> int:
+    """How many rows of the events the server looked at to answer."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
+        (((said,),),) = (cursor.fetchall(),)
+    (whole,) = json.loads(said) if isinstance(said, str) else said
+    return sum(
+        node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+        for node in nodes(whole["Plan"])
+        if node.get("Relation Name") == UsageEvent._meta.db_table
+    )
