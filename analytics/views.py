@@ -195,7 +195,7 @@ def _version(viewer: Viewer, asked: Filters) -> str:
 def _context(page: Page, viewer: Viewer, asked: Filters, part: str, opened: str) -> dict[str, Any]:
     report = Report(viewer, asked.selection, page.questions, compares=page.compares and asked.has_previous)
     context = {"page": page, "viewer": viewer, "filters": asked}
-    if part != "results":  # before these, for the names in menus are more than those in tables, and asked once
+    if part != "results":  # menus come first: the names that they ask for are those of the tables too
         made = menus.menus(report, asked, are_known=page.knows_choices, opened=opened)
         context |= {"menus": made, "chips": menus.chips(made, asked), "ranges": menus.ranges(asked)}
         context |= {"cleared": menus.cleared(asked), "pages": PAGES}
