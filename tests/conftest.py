@@ -1,6 +1,7 @@
 """The cast that all tests share, and what a test run needs."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,14 @@ def calls_are_written(request: pytest.FixtureRequest) -> Iterator[None]:
     groq_client.flush(10)
     settling.lost_calls = 0
     (settings.JOURNAL_DIR / settling.REFUSED).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def ctrl_c_interrupts() -> Iterator[None]:
+    """A shell that starts the tests in its background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -245,6 +245,7 @@ def press_ctrl_c() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_during_a_call(sim: SimulatorHandle) -> None:
     timer = threading.Timer(0.5, press_ctrl_c)
     with Groq(api_key="gsk_test", base_url=sim.base_url, max_retries=0) as client:
@@ -258,6 +259,7 @@ def test_ctrl_c_during_a_call(sim: SimulatorHandle) -> None:
     assert (event.total_tokens, event.cost_usd) == (0, 0)
 
 
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_in_mid_stream(sim: SimulatorHandle) -> None:
     timer = threading.Timer(0.1, press_ctrl_c)
     with Groq(api_key="gsk_test", base_url=sim.base_url, max_retries=0) as client:

@@ -487,14 +487,6 @@ def test_a_call_whose_loop_stops_under_it_is_recorded(sim: SimulatorHandle, memo
     assert memory.only.status == "error"
 
 
-@pytest.fixture
-def ctrl_c_interrupts() -> Iterator[None]:
-    """A shell that starts the tests in its background has them ignore Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("ctrl_c_interrupts")
 @pytest.mark.parametrize("stream", [False, True])
 def test_ctrl_c_is_recorded_and_goes_on(sim: SimulatorHandle, memory: Memory, stream: bool) -> None:
