@@ -84,11 +84,13 @@ ON CONFLICT ({", ".join(table.key)}) DO UPDATE SET {", ".join(f"{n} = old.{n} + 
 
 
 def set_others(table: SumTable, target: str) -> str:
-    """SQL that makes what does not add up as it is in ``target``. Only after ``add_differences`` in one transaction."""
+    """SQL that makes what does not add up as it is in ``target``, of one organization, which is said of both sides:
+    Citus concludes neither from the other. Only after ``add_differences`` in one transaction."""
     return f"""
 UPDATE {table.name} AS old SET {", ".join(f"{name} = target.{name}" for name in table.others)}
 FROM ({target}) AS target
-WHERE {" AND ".join(f"old.{name} = target.{name}" for name in table.key)}
+WHERE old.organization_id = %(organization)s
+  AND {" AND ".join(f"old.{name} = target.{name}" for name in table.key)}
   AND ({_columns("old", table.others)}) IS DISTINCT FROM ({_columns("target", table.others)})
 """  # noqa: S608 - made of our own words
 

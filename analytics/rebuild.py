@@ -1,12 +1,15 @@
 """Making sums again from the events, for days or sessions of one organization, while others go on recording.
 
 Nothing is made again of which events are gone: days before ``Organization.detail_from``, and sessions that began there.
+
+Statements name one organization wherever they name a large table, and no other table: on a Citus cluster each of them
+is then one statement of one node, and sees one moment there. One with a small table in it is done in several.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connection, transaction
 
@@ -14,10 +17,8 @@ from accounts.models import Organization
 from analytics.cubes import CUBES
 from analytics.differences import ROLLUPS, SESSIONS, SumTable, add_differences, compared, delete_empty, set_others
 
-IN_DETAIL = """(
-    SELECT coalesce(detail_from, '-infinity') FROM accounts_organization WHERE id = %(organization)s
-)"""
-"""The first day of an organization whose events are all there. Part of each statement: retention may move it."""
+IN_DETAIL = "%(detail_from)s::date"
+"""The first day of the organization whose events are all there: see ``first_in_detail``."""
 
 OF_DAYS = f"organization_id = %(organization)s AND day = ANY(%(days)s) AND day >= {IN_DETAIL}"
 _ROLLUPS_OF_DAYS = f"{OF_DAYS} AND cube = ANY('{{{','.join(str(cube.number) for cube in CUBES)}}}')"
@@ -57,6 +58,33 @@ OF_SOMEBODY, OF_NOBODY = "user_id = %(user)s", "user_id IS NULL"
 _REBUILD_SESSIONS = {person: _rebuild_sessions(person) for person in (OF_SOMEBODY, OF_NOBODY)}
 
 
+def first_in_detail(organization_id: int) -> date:
+    """For ``IN_DETAIL``. Retention may move it at any time, unless the organization is held."""
+    return Organization.objects.values_list("detail_from", flat=True).get(pk=organization_id) or date.min
+
+
+T = TypeVar("T")
+
+
+def of_detail(organization_id: int, ask: Callable[[date], T]) -> T:
+    """What ``ask`` says of the days from the given one on, which is where detail began all the time that it took.
+    Retention moves that day before it deletes, so that nothing is compared of which a part was gone already."""
+    first = first_in_detail(organization_id)
+    while True:
+        answer, asked = ask(first), first
+        first = first_in_detail(organization_id)
+        if first == asked:
+            return answer
+
+
+def rows_of(statement: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """A statement's rows by the names of their columns."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
 @contextmanager
 def holding(organization_id: int) -> Iterator[Organization]:
     """A transaction in which nobody else changes the organization, or its past: not its zone, not where detail begins.
@@ -80,7 +108,9 @@ def rebuild_sessions(organization_id: int, user_id: int, session_ids: Collection
 
 
 def _run(statements: tuple[str, ...], parameters: dict[str, Any]) -> int:
+    """In ``holding``."""
     add, *rest = statements
+    parameters["detail_from"] = first_in_detail(parameters["organization"])
     with connection.cursor() as cursor:
         cursor.execute(add, parameters)
         wrong: int = cursor.rowcount
@@ -106,8 +136,9 @@ _DAYS_OF_ROLLUPS = "SELECT DISTINCT day FROM analytics_rollup WHERE organization
 def days_in_detail(organization_id: int) -> list[date]:
     """The local days whose events can be summed up again, in order: those with events and those with sums."""
     days = set(days_with_events(organization_id))
+    parameters = {"organization": organization_id, "detail_from": first_in_detail(organization_id)}
     with connection.cursor() as cursor:
-        cursor.execute(f"{_DAYS_OF_ROLLUPS} AND day >= {IN_DETAIL}", {"organization": organization_id})
+        cursor.execute(f"{_DAYS_OF_ROLLUPS} AND day >= {IN_DETAIL}", parameters)
         days |= {day for (day,) in cursor.fetchall()}
     return sorted(days)
 
@@ -121,7 +152,12 @@ def days_with_events(organization_id: int) -> Iterator[date]:
 
 
 def _next_day(organization_id: int, after: date | str) -> date | None:
+    parameters: dict[str, Any] = {
+        "organization": organization_id,
+        "after": after,
+        "detail_from": first_in_detail(organization_id),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(f"{_NEXT_DAY} AND day >= {IN_DETAIL}", {"organization": organization_id, "after": after})
+        cursor.execute(f"{_NEXT_DAY} AND day >= {IN_DETAIL}", parameters)
         row = cursor.fetchone()
     return row[0] if row else None

@@ -13,7 +13,6 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from django.db import connection
 from django.utils import timezone
 
 from accounts.audit import record
@@ -21,7 +20,15 @@ from accounts.models import Organization, User
 from analytics.cubes import CUBES
 from analytics.differences import ROLLUPS, SESSIONS, SumTable
 from analytics.models import Reconciliation
-from analytics.rebuild import COMPARE_DAYS, days_in_detail, holding, rebuild_days, rebuild_sessions
+from analytics.rebuild import (
+    COMPARE_DAYS,
+    days_in_detail,
+    holding,
+    of_detail,
+    rebuild_days,
+    rebuild_sessions,
+    rows_of,
+)
 from analytics.session_drift import Session, compare_sessions, people_of
 from analytics.time_zone import misplaced, move_day
 from pricing.fields import from_nano
@@ -130,10 +137,8 @@ def _misplaced(organization: Organization, day: date) -> list[Drift]:
 
 
 def _of_day(organization: Organization, day: date) -> list[Drift]:
-    with connection.cursor() as cursor:
-        cursor.execute(COMPARE_DAYS, {"organization": organization.pk, "days": [day]})
-        names = [column.name for column in cursor.description or ()]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    parameters: dict[str, Any] = {"organization": organization.pk, "days": [day]}
+    rows = of_detail(organization.pk, lambda first: rows_of(COMPARE_DAYS, parameters | {"detail_from": first}))
     by_cube = defaultdict(list)
     for row in rows:
         by_cube[row["cube"]].append(row)

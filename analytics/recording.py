@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from psycopg import Connection, InterfaceError, OperationalError, RawCursor
-from psycopg.errors import ReadOnlySqlTransaction, UniqueViolation
+from psycopg.errors import InternalError_, ReadOnlySqlTransaction, UniqueViolation
 from psycopg.pq import TransactionStatus
 
 from accounts import directory
@@ -35,6 +35,10 @@ FIND_EVENTS = "SELECT request_id FROM analytics_usageevent WHERE organization_id
 
 MAY_PASS = (OperationalError, InterfaceError, ReadOnlySqlTransaction)
 """What is wrong with the database and not with the call: away, slow, overloaded, or a standby that takes no writes."""
+
+MAY_BE_THERE = (UniqueViolation, InternalError_)
+"""What is raised where an event is there already. Citus passes on what a node says of a COPY without its code, so that
+it becomes an internal error."""
 
 
 class LostConnectionError(OperationalError):
@@ -112,10 +116,10 @@ def _write(connection: Connection[Any], organization_id: int, rows: dict[str, Ro
     while rows:
         try:
             _insert(connection, organization_id, list(rows.values()))
-        except UniqueViolation:
+        except MAY_BE_THERE:
             known = _known(connection, organization_id, list(rows))
             if not known:
-                raise  # something else that has to be unique is not
+                raise  # something else is wrong
             rows = {request_id: row for request_id, row in rows.items() if request_id not in known}
         else:
             break

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 
 from analytics.differences import SESSIONS, compared
-from analytics.rebuild import IN_DETAIL, OF_NOBODY, OF_SOMEBODY
+from analytics.rebuild import IN_DETAIL, OF_NOBODY, OF_SOMEBODY, of_detail, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,6 @@ def compare_sessions(organization_id: int, user_id: int, first: date, last: date
     """The sessions of one person (0: of nobody) that touch the range and are wrong. Those of which events are gone
     cannot be told."""
     parameters: dict[str, Any] = {"organization": organization_id, "user": user_id, "first": first, "last": last}
-    with connection.cursor() as cursor:
-        cursor.execute(_COMPARED[OF_SOMEBODY if user_id else OF_NOBODY], parameters)
-        names = [column.name for column in cursor.description or ()]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    statement = _COMPARED[OF_SOMEBODY if user_id else OF_NOBODY]
+    rows = of_detail(organization_id, lambda day: rows_of(statement, parameters | {"detail_from": day}))
     return [Session(row["session_id"], row["target_first_day"] or row["present_first_day"], row) for row in rows]

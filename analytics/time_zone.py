@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from analytics.rebuild import IN_DETAIL, days_with_events, holding, rebuild_days
+from analytics.rebuild import IN_DETAIL, days_with_events, first_in_detail, holding, rebuild_days
 
 _STEP = timedelta(minutes=15)
 """Clocks are put forward and back at quarters of an hour, UTC."""
@@ -152,6 +152,7 @@ def _parameters(organization_id: int, time_zone: str, day: date) -> dict[str, An
     return {
         "organization": organization_id,
         "day": day,
+        "detail_from": first_in_detail(organization_id),
         "begins": [span.begin for span in clock],
         "ends": [span.end for span in clock],
         "offsets": [span.offset for span in clock],

@@ -8,14 +8,19 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
+from psycopg.errors import InternalError_, UniqueViolation
 
 from accounts.models import Organization, Role
 from analytics import pipeline, recording
 from analytics.distribution import COLUMN, FUNCTIONS, TABLES
+from analytics.late_pricing import Offer, price_events
 from analytics.models import UsageEvent
-from analytics.recording import COPY_FROM, record
-from tests.analytics.calls import call
+from analytics.reconciliation import reconcile
+from analytics.recording import COPY_FROM, Recorded, record
+from analytics.retention import delete_expired
+from tests.analytics.calls import MODEL, NOON, call
 from tests.cast import make_user, signed_in
+from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -110,11 +115,59 @@ def test_a_transaction_of_the_writer_names_one_organization(
     assert not [sql for sql, _ in sent if re.search(r"\bSELECT\b|\bWITH\b|\bunnest\b", sql)]
 
 
+def test_a_copy_of_what_is_there_already_fails_without_its_code(
+    acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Citus' ReportCopyError passes on a node's message only."""
+    copy = recording._copy
+
+    def copied(*given: Any) -> None:
+        try:
+            copy(*given)
+        except UniqueViolation as error:
+            raise InternalError_(str(error)) from error
+
+    monkeypatch.setattr(recording, "_copy", copied)
+    calls = [call(organization=acme.slug) for _ in range(COPY_FROM + 2)]
+    record(calls[:2])
+    assert record(calls) == Recorded(COPY_FROM, 2)
+
+
 def test_what_is_there_already_is_looked_up_in_one_organization(acme: Organization) -> None:
     again = call(organization=acme.slug)
     record([again])
     record([again])
     assert f"{COLUMN} = $1" in recording.FIND_EVENTS
+
+
+# Upkeep.
+
+
+def test_upkeep_names_one_organization_for_each_table_and_no_table_of_the_coordinator(acme: Organization) -> None:
+    """Then a statement goes to one node as it is. Citus would plan it in parts, which see different moments."""
+    calls = [
+        call(organization=acme.slug, user="ann"[: 3 * (n % 2)], session_id="s", at=NOON + timedelta(hours=n))
+        for n in range(30)
+    ]
+    record(calls)
+    price = make_price(MODEL, at=NOON - timedelta(days=1))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE analytics_rollup SET requests = requests + 1, latency_ms_min = 1")
+        cursor.execute("UPDATE analytics_session SET errors = 1, model_names = '{}'")
+    Organization.objects.filter(pk=acme.pk).update(time_zone="Asia/Tokyo")
+    with CaptureQueriesContext(connection) as captured:
+        assert reconcile(repair=True).repaired
+        assert price_events(Offer(price), acme, by=None).events == len(calls)
+        assert delete_expired(acme.pk, NOON.date() + timedelta(days=1))
+        assert not reconcile().drifted
+    sent = [query["sql"] for query in captured.captured_queries if re.search("|".join(TABLES), query["sql"])]
+    assert any("UPDATE analytics_rollup" in sql for sql in sent)
+    assert any("UPDATE analytics_session" in sql for sql in sent)
+    for sql in sent:
+        read_or_changed = re.findall(rf"(?:FROM|JOIN|UPDATE) \"?(?:{'|'.join(TABLES)})", sql)
+        assert len(re.findall(rf"{COLUMN}\"? = {acme.pk}\b", sql)) >= len(read_or_changed), sql
+        assert named_organizations(sql) == {str(acme.pk)}, sql
+        assert not re.search("accounts_|pricing_", sql), sql
 
 
 # The pages.
