@@ -7,6 +7,7 @@ triggers, which Citus takes on local tables only.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from django.db import connection
 
@@ -33,6 +34,15 @@ class Step:
 
     purpose: str
     sql: str
+
+
+@cache
+def is_distributed() -> bool:
+    """Whether the database uses Citus. Asked once in a process: nobody should install it under a running one."""
+    connection.ensure_connection()
+    # Not by Django's cursor, since it is none of the questions of whatever page is the first to need it.
+    found = connection.connection.execute("SELECT count(*) FROM pg_extension WHERE extname = 'citus'").fetchone()
+    return bool(found[0])
 
 
 def plan() -> list[Step]:

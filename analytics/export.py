@@ -18,8 +18,9 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 
+from analytics.distribution import is_distributed
 from analytics.models import UsageEvent
-from analytics.reports import Log, snapshot
+from analytics.reports import Log, is_scattered, snapshot
 
 CHUNK_BYTES = 64 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -90,6 +91,10 @@ TEXTS = frozenset(
 """What kind a column is; the others are days and plain numbers."""
 
 COST_COLUMNS = frozenset({"cost_usd", "price_version", "usage_breakdown"})
+
+
+# Times are written where the rows are, so that each node has to know the zone; and a file may be as large as it is.
+FOR_CITUS = "SET LOCAL citus.max_intermediate_result_size = -1; SET LOCAL citus.propagate_set_commands = 'local'"
 
 
 class TooManyExportsError(Exception):
@@ -172,6 +177,8 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
             connection.cursor() as cursor,
             connection.wrap_database_errors,  # a COPY fails with psycopg's own
         ):
+            if is_distributed():
+                cursor.execute(FOR_CITUS)
             cursor.execute("SET LOCAL TIME ZONE 'UTC'")  # to convert each time by the name of a zone takes longer
             with cursor.copy(statement, parameters) as rows:
                 yield from _in_chunks(rows, first)
@@ -181,8 +188,13 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
 
 def select(log: Log, columns: str) -> tuple[str, tuple[object, ...]]:
     """SQL of these columns of the log's events with the names of what they point at. The order of time is nearly that
-    of the table: to sort by organization first takes twice as long."""
+    of the table: to sort by organization first takes twice as long.
+
+    Those of several nodes are fetched first, which is what OFFSET is for, and made into lines here: Citus does not send
+    the nodes a column that is a SELECT."""
     events, parameters = _sql_of(log.events())
+    if is_scattered(log.viewer, log.selection):
+        events = f"{events} OFFSET 0"
     statement = f"""
         SELECT {columns}
         FROM ({events}) AS event

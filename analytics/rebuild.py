@@ -136,7 +136,7 @@ _DAYS_OF_ROLLUPS = "SELECT DISTINCT day FROM analytics_rollup WHERE organization
 def days_in_detail(organization_id: int) -> list[date]:
     """The local days whose events can be summed up again, in order: those with events and those with sums."""
     days = set(days_with_events(organization_id))
-    parameters = {"organization": organization_id, "detail_from": first_in_detail(organization_id)}
+    parameters: dict[str, Any] = {"organization": organization_id, "detail_from": first_in_detail(organization_id)}
     with connection.cursor() as cursor:
         cursor.execute(f"{_DAYS_OF_ROLLUPS} AND day >= {IN_DETAIL}", parameters)
         days |= {day for (day,) in cursor.fetchall()}

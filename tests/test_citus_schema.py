@@ -1,6 +1,7 @@
 """What plain PostgreSQL can tell about the promise that the ledger can lie on a Citus cluster."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,13 +12,17 @@ from django.utils.timezone import now
 from psycopg.errors import InternalError_, UniqueViolation
 
 from accounts.models import Organization, Role
+from accounts.viewer import Viewer
 from analytics import pipeline, recording
 from analytics.distribution import COLUMN, FUNCTIONS, TABLES
+from analytics.export import export_csv, export_jsonl
 from analytics.late_pricing import Offer, price_events
 from analytics.models import UsageEvent
 from analytics.reconciliation import reconcile
 from analytics.recording import COPY_FROM, Recorded, record
+from analytics.reports import OVERVIEW_QUESTIONS, Log, Place, Report
 from analytics.retention import delete_expired
+from analytics.selection import Selection
 from tests.analytics.calls import MODEL, NOON, call
 from tests.cast import make_user, signed_in
 from tests.pricing.prices import make_price
@@ -196,6 +201,65 @@ def test_what_one_organizations_people_ask_goes_to_its_shard(
         for sql in (query["sql"] for query in captured.captured_queries):
             if re.search("|".join(TABLES), sql):
                 assert named_organizations(sql) == {str(acme.pk)}, (page, sql)
+
+
+EVERYTHING = Viewer(Role.SUPER_ADMIN, None, None, sees_cost=True, may_export=True, may_edit_pricing=True)
+
+
+@pytest.fixture
+def events_of_both(acme: Organization, globex: Organization) -> None:
+    for slug in (acme.slug, globex.slug):
+        record(
+            call(organization=slug, user="boss", project="web", session_id="s", at=now() - timedelta(hours=9 * n))
+            for n in range(5)
+        )
+
+
+@pytest.fixture
+def as_on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analytics.reports.scope.is_distributed", lambda: True)
+    monkeypatch.setattr("analytics.export.is_distributed", lambda: True)
+
+
+def test_what_is_asked_of_all_organizations_is_what_citus_takes_of_several_nodes(
+    events_of_both: None, as_on_a_cluster: None
+) -> None:
+    """It refuses grouping sets, a LIMIT in LATERAL, and a column that is a SELECT."""
+    client = signed_in(make_user("root", Role.SUPER_ADMIN))
+    for page in ("", "charts/", "requests/", "sessions/", "models/", "choices/model/", "?model=x&feature=chat"):
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(f"/{page}").status_code == 200, page
+        for sql in (query["sql"] for query in captured.captured_queries):
+            if re.search("|".join(TABLES), sql):
+                assert not re.search(r"GROUPING|LATERAL", sql), (page, sql)
+
+
+def test_the_answers_are_the_same_on_a_cluster(events_of_both: None, request: pytest.FixtureRequest) -> None:
+    selection = Selection(now().date() - timedelta(days=7), now().date() + timedelta(days=1))
+
+    def answers() -> list[object]:
+        report, log = Report(EVERYTHING, selection, OVERVIEW_QUESTIONS), Log(EVERYTHING, selection)
+        asked = [report.totals(), *(report.sums_by(name) for name in ("model", "user_id", "organization_id"))]
+        return [asked, log.newest(), log.before(Place.of(log.newest().events[3])), *map(list, exported(log))]
+
+    alone = answers()
+    request.getfixturevalue("as_on_a_cluster")
+    assert answers() == alone
+
+
+def exported(log: Log) -> Iterator[Iterator[bytes]]:
+    """Without the order of rows of one moment."""
+    for export in (export_csv, export_jsonl):
+        yield iter(sorted(b"".join(export(log)).splitlines()))
+
+
+def test_nodes_write_the_times_of_an_export_in_its_zone(events_of_both: None, as_on_a_cluster: None) -> None:
+    """Citus sends them a SET LOCAL that comes alone in its message, once it was told to."""
+    sent: list[str] = []
+    with connection.execute_wrapper(lambda run, sql, *given: (sent.append(sql), run(sql, *given))[1]):
+        b"".join(export_csv(Log(EVERYTHING, Selection(now().date(), now().date()))))
+    told = next(n for n, sql in enumerate(sent) if "citus.propagate_set_commands = 'local'" in sql)
+    assert sent[told + 1] == "SET LOCAL TIME ZONE 'UTC'"
 
 
 def named_organizations(sql: str) -> set[str]:

@@ -6,7 +6,7 @@ from analytics.reports.log import Log, LogPage, Place, event_of, with_request_id
 from analytics.reports.models import MODEL_QUESTIONS, ModelUsage, models_used
 from analytics.reports.percentiles import LatencyPoint, Percentiles
 from analytics.reports.report import OVERVIEW_QUESTIONS, Question, Report, Value, chart_questions
-from analytics.reports.scope import selected, snapshot, visible
+from analytics.reports.scope import is_scattered, selected, snapshot, visible
 from analytics.reports.session_averages import SessionAverages, session_averages
 from analytics.reports.sessions import Conversation, Sessions, session_of
 from analytics.reports.sums import Point, Row, Summary, Totals
@@ -35,6 +35,7 @@ __all__ = [
     "detail_ends",
     "event_of",
     "first_day",
+    "is_scattered",
     "models_used",
     "selected",
     "session_averages",

@@ -40,27 +40,32 @@ def grouped_sums(
     groups: Sequence[Group],
     names: Collection[str],
     hidden: Collection[str] = (),
+    *,
+    at_once: bool = True,
 ) -> dict[Group, list[tuple[Key, Values]]]:
     """For each group its keys, each with the sums of these names in their order: 0 of nothing, but no least, no largest
-    and no last day. Costs are dollars. The ``hidden`` are not asked: they are 0, and a cost is None."""
+    and no last day. Costs are dollars. The ``hidden`` are not asked: they are 0, and a cost is None. Unless ``at_once``
+    there is a pass for each group."""
     found: dict[Group, list[tuple[Key, Values]]] = {group: [] for group in groups}
     try:  # not the whole statement: it would name each column, which takes longer to make than all the rest
         where, parameters = rows.query.get_compiler(connection=connection).compile(rows.query.where)
     except EmptyResultSet:  # a viewer who sees nothing
         return found
     measures, known = (_OF_EVENTS, _EVENT_DIMENSIONS) if rows.model is UsageEvent else (_OF_ROLLUPS, _WEEKDAY)
-    columns = {name: known.get(name, name) for name in sorted({name for group in groups for name in group})}
-    after, table = 1 + len(columns), connection.ops.quote_name(rows.model._meta.db_table)
-    of_mask = {
-        _mask(list(columns), group): (found[group], _picked([1 + list(columns).index(name) for name in group]))
-        for group in groups
-    }
-    with connection.cursor() as cursor:
-        sums = [_HIDDEN[name] if name in hidden else _as_number(name, measures[name]) for name in names]
-        cursor.execute(_statement(table, where, columns, groups, sums), parameters)
-        for row in cursor.fetchall():
-            answers, key = of_mask[row[0]]
-            answers.append((key(row), row[after:]))
+    sums = [_HIDDEN[name] if name in hidden else _as_number(name, measures[name]) for name in names]
+    table = connection.ops.quote_name(rows.model._meta.db_table)
+    for together in [groups] if at_once else [[group] for group in groups]:
+        columns = {name: known.get(name, name) for name in sorted({name for group in together for name in group})}
+        after = 1 + len(columns)
+        of_mask = {
+            _mask(list(columns), group): (found[group], _picked([1 + list(columns).index(name) for name in group]))
+            for group in together
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_statement(table, where, columns, together, sums), parameters)
+            for row in cursor.fetchall():
+                answers, key = of_mask[row[0]]
+                answers.append((key(row), row[after:]))
     return found
 
 
@@ -83,13 +88,26 @@ def _picked(places: Sequence[int]) -> Callable[[Values], Key]:
 def _statement(
     table: str, where: str, columns: dict[str, str], groups: Sequence[Group], measures: Sequence[str]
 ) -> str:
-    which = f"GROUPING({', '.join(columns.values())})" if columns else "0"
-    sets = ", ".join(f"({', '.join(columns[name] for name in group)})" for group in groups)
     return f"""
-        SELECT {", ".join([which, *columns.values(), *measures])}
+        SELECT {", ".join([_which(columns, groups), *columns.values(), *measures])}
         FROM {table}
         WHERE {where}
-        GROUP BY GROUPING SETS ({sets})"""  # noqa: S608 - our own words; values travel as parameters
+        {_grouped_by(columns, groups)}"""  # noqa: S608 - our own words; values travel as parameters
+
+
+def _which(columns: dict[str, str], groups: Sequence[Group]) -> str:
+    """Whose row it is."""
+    return f"GROUPING({', '.join(columns.values())})" if len(groups) > 1 and columns else "0"
+
+
+def _grouped_by(columns: dict[str, str], groups: Sequence[Group]) -> str:
+    if len(groups) > 1:
+        return f"GROUP BY GROUPING SETS ({', '.join(f'({_list(columns, group)})' for group in groups)})"
+    return f"GROUP BY {_list(columns, groups[0])}" if columns else ""
+
+
+def _list(columns: dict[str, str], group: Group) -> str:
+    return ", ".join(columns[name] for name in group)
 
 
 def _mask(names: Sequence[str], group: Group) -> int:

@@ -15,7 +15,7 @@ from accounts.viewer import Viewer
 from analytics.models import UsageEvent
 from analytics.reports.detail_end import DetailEnd
 from analytics.reports.narrowing import Counts, counts_that_fill, moments, reachable
-from analytics.reports.scope import selected, visible
+from analytics.reports.scope import is_scattered, selected, visible
 from analytics.selection import Selection
 
 PAGE = 50
@@ -101,7 +101,8 @@ class Log:
             events = events.filter(_beyond(place, older=older))
         measure, start = "unpriced" if self.unpriced else "requests", place.timestamp if place else None
         counts = counts_that_fill(ENOUGH, measure, self.viewer, self.selection, start, older=older, ends=self.ends)
-        if counts is not None and (len(counts) <= FEW_DAYS or sum(counts.values()) <= FEW_EVENTS):
+        is_few = counts is not None and (len(counts) <= FEW_DAYS or sum(counts.values()) <= FEW_EVENTS)
+        if counts is not None and is_few and not is_scattered(self.viewer, self.selection):
             return _of_days(counts, events, older=older)
         days = [day for _, day in counts or ()] or reachable(self.selection, start, older=older)
         order = ("-timestamp", "-id") if older else ("timestamp", "id")

@@ -21,7 +21,7 @@ from analytics.reports import names, percentiles
 from analytics.reports.detail_end import DetailEnd, detail_ends
 from analytics.reports.grouped_sums import Group, Key, Values, grouped_sums
 from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
-from analytics.reports.scope import selected, visible
+from analytics.reports.scope import is_scattered, selected, visible
 from analytics.reports.sums import DatedTotals, Point, Row, Summary, Totals, added
 from analytics.selection import Dimension, Grain, Selection
 
@@ -257,7 +257,8 @@ class Report:
             rows = Rollup.objects.filter(Q(cube=cube.number) & visible(self.viewer) & selected(selection, Rollup))
         groups = list(dict.fromkeys(group for group, _ in questions))
         names = list(dict.fromkeys(name for _, kind in questions for name in _names(kind)))
-        found = grouped_sums(rows, groups, names, () if self.viewer.sees_cost else COST_SUMS)
+        hidden = () if self.viewer.sees_cost else COST_SUMS
+        found = grouped_sums(rows, groups, names, hidden, at_once=not is_scattered(self.viewer, selection))
         return {(group, kind): _only(_names(kind), names, found[group]) for group, kind in questions}
 
     def _needed(self, selection: Selection, group: Group) -> frozenset[str]:

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from accounts.viewer import Viewer
+from analytics.distribution import is_distributed
 from analytics.models import Rollup, UsageEvent
 from analytics.selection import Selection
 
@@ -33,6 +34,13 @@ def selected(selection: Selection, model: type[UsageEvent] | type[Rollup]) -> Q:
             one_of |= Q(**{f"{dimension}__isnull": True})
         condition &= one_of
     return condition
+
+
+def is_scattered(viewer: Viewer, selection: Selection) -> bool:
+    """Whether the rows may be of several nodes of a Citus cluster. Of those it takes neither grouping sets nor a LIMIT
+    in LATERAL; of one organization it takes everything."""
+    asked = (viewer.organization_ids, selection.chosen.get("organization_id"))
+    return not any(ids is not None and len(ids) == 1 for ids in asked) and is_distributed()
 
 
 @contextmanager
