@@ -10,6 +10,10 @@ from django.db import OperationalError
 
 from usage_dashboard.postgres_tools import ToolFailedError, run_tool
 
+NO_EXTENSIONS = "--extension=plpgsql"
+"""But the one that every database has: the ledger needs none, and what Citus makes of a database is no part of it. A
+server without Citus could not restore it."""
+
 
 class Command(BaseCommand):
     help = (
@@ -26,7 +30,7 @@ class Command(BaseCommand):
         unfinished = file.with_name(f"{file.name}.unfinished")  # half a backup must not look like one
         try:
             os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-            run_tool("pg_dump", "--format=custom", f"--file={unfinished}", tools=tools)
+            run_tool("pg_dump", "--format=custom", f"--file={unfinished}", NO_EXTENSIONS, tools=tools)
             unfinished.replace(file)
         except (ToolFailedError, OperationalError, OSError) as error:
             raise CommandError(str(error)) from error
