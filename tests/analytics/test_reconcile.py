@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 from decimal import Decimal
 from io import StringIO
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from django.core.management import call_command
 from django.db import connection, transaction
 
 from accounts.models import AuditRecord, Organization
+from analytics import rebuild, reconciliation, session_drift
 from analytics.cubes import CUBES
 from analytics.models import Reconciliation, Rollup, Session, UsageEvent
 from analytics.reconciliation import reconcile
 from analytics.recording import record
+from analytics.retention import delete_expired
 from tests.analytics.calls import MODEL, NOON, call, failed
 from tests.analytics.recording_meanwhile import recording_meanwhile
 from tests.pricing.prices import make_price
@@ -52,6 +55,22 @@ def test_a_ledger_that_is_right_has_no_drift(ledger: None) -> None:
     result = reconcile()
     assert (result.compared, result.drifted, result.repaired, result.drifts) == (7, 0, 0, [])
     assert Reconciliation.objects.latest() == result
+
+
+@pytest.mark.parametrize("comparing", [reconciliation, session_drift])
+def test_what_retention_deletes_while_it_is_compared_is_no_drift(
+    ledger: None, acme: Organization, monkeypatch: pytest.MonkeyPatch, comparing: ModuleType
+) -> None:
+    rows_of, times = rebuild.rows_of, iter([1])
+
+    def after_a_deletion(*given: Any) -> list[dict[str, Any]]:
+        if next(times, 0):
+            assert delete_expired(acme.pk, NOON.date() + timedelta(days=9))
+        return rows_of(*given)
+
+    monkeypatch.setattr(comparing, "rows_of", after_a_deletion)
+    assert reconcile([acme]).drifted == 0
+    assert not next(times, 0)
 
 
 DAMAGE = {
