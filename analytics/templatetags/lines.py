@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from urllib.parse import quote
 
 from django import template
@@ -23,6 +23,7 @@ register = template.Library()
 
 NOTHING = SafeString("")
 escape = lru_cache(maxsize=10_000)(html.escape)  # names and round numbers come again and again
+quoted = lru_cache(maxsize=10_000)(partial(quote, safe=""))
 
 
 def filled(pattern: str, **values: object) -> SafeString:
@@ -46,7 +47,7 @@ def _option(name: str, option: Option) -> SafeString:
         '<label class="option"><input type="checkbox" id="{name}={quoted}" name="{name}" value="{text}"{checked}'
         ' autocomplete="off"><span>{label}</span>{count}</label>',
         name=name,
-        quoted=quote(option.text, safe=""),
+        quoted=quoted(option.text),
         text=option.text,
         checked=" checked" if option.checked else "",
         label=option.label,
