@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlencode
 
 
@@ -24,8 +25,14 @@ class Query:
 
     @property
     def string(self) -> str:
-        return urlencode(self.pairs)
+        return "&".join(map(_encoded, self.pairs))
 
     def __str__(self) -> str:
         """As a relative address; a bare question mark goes back to the defaults."""
         return f"?{self.string}"
+
+
+@lru_cache(maxsize=10_000)
+def _encoded(pair: tuple[str, str]) -> str:
+    """A page has a hundred links, which hardly differ."""
+    return urlencode((pair,))

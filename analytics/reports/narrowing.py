@@ -19,8 +19,8 @@ AHEAD, BEHIND = timedelta(hours=14), timedelta(hours=12)
 later."""
 SLACK = 2 * DAY
 """An event that is nearer in time than some of a day in one zone is at most so far from that day in another."""
-WINDOWS = (7, 60)
-"""So many days are asked about before all are."""
+STRETCHES = (7, 60)
+"""So many days are asked about first, and then before all others are."""
 _OF_SESSIONS: tuple[Dimension, ...] = ("organization_id", "user_id")
 """What a session's key says besides its name."""
 
@@ -50,14 +50,14 @@ def counts_that_fill(
         return _of_sessions(viewer, selection)
     starts = {end.organization_id: end.day for end in (detail_ends(viewer, selection) if ends is None else ends)}
     rollups = Rollup.objects.filter(Q(cube=cube.number) & visible(viewer) & selected(selection, Rollup))
-    counts: Counts = {}
-    for first, last in _windows(*reachable(selection, start, older=older), older=older):
+    counts: dict[tuple[int, date], int] = {}
+    for first, last in stretches(*reachable(selection, start, older=older), older=older):
         grouped = rollups.filter(day__range=(first, last)).order_by().values("organization_id", "day")
         sums = grouped.annotate(sum=Sum(measure)).filter(sum__gt=0)
-        counts = {(row["organization_id"], row["day"]): int(row["sum"]) for row in sums}
+        counts |= {(row["organization_id"], row["day"]): int(row["sum"]) for row in sums}
         there = {key: n for key, n in counts.items() if key[1] >= starts.get(key[0], date.min)}
         enough = _enough(wanted, there, start, older=older)
-        if enough is not None and first <= enough <= last:
+        if enough is not None and (first <= enough if older else enough <= last):
             return {key: n for key, n in counts.items() if (key[1] >= enough if older else key[1] <= enough)}
     return counts
 
@@ -89,12 +89,18 @@ def reachable(selection: Selection, start: datetime | None, *, older: bool) -> t
     return (first, min(last, (start + AHEAD).date())) if older else (max(first, (start - BEHIND).date()), last)
 
 
-def _windows(first: date, last: date, *, older: bool) -> Iterator[tuple[date, date]]:
-    """Longer and longer stretches of days, from where one starts to look; the last one is all."""
-    for days in WINDOWS:
-        span = timedelta(days=days)
-        if last - first > span:
-            yield (last - span, last) if older else (first, first + span)
+def stretches(first: date, last: date, *, older: bool) -> Iterator[tuple[date, date]]:
+    """The days from one to the other in longer and longer stretches, from where one starts to look; each day once."""
+    for days in STRETCHES:
+        if last - first >= days * DAY:
+            if older:
+                begin = last - (days - 1) * DAY
+                yield begin, last
+                last = begin - DAY
+            else:
+                end = first + (days - 1) * DAY
+                yield first, end
+                first = end + DAY
     yield first, last
 
 

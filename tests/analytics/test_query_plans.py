@@ -15,7 +15,7 @@ from accounts.viewer import Viewer
 from analytics import export
 from analytics.models import Rollup, Session, UsageEvent
 from analytics.recording import record
-from analytics.reports import Log, Place
+from analytics.reports import Log, Place, Report, version
 from analytics.selection import Selection
 from benchmarks import generate
 from tests.analytics.calls import NOON, call
@@ -106,17 +106,46 @@ def test_a_page_of_a_busy_persons_log_reads_little_more_than_it_shows(acme: Orga
         assert len(log.before(Place(NOON + timedelta(hours=3), 0)).events) == 50
     pages = [query["sql"] for query in queries if "analytics_usageevent" in query["sql"]]
     assert len(pages) == 2
-    assert [sql for sql in pages if not 0 < events_read(sql) <= 100] == []
+    assert [sql for sql in pages if not 0 < rows_read(sql, "analytics_usageevent") <= 100] == []
 
 
-def events_read(sql: str) -> int:
-    """How many rows of the events the server looked at to answer."""
+def test_a_persons_sums_are_found_without_reading_everybodys(acme: Organization, user: User) -> None:
+    """One of two hundred in an organization, on each of thirty days."""
+    people = ["ann", *(f"colleague-{n}" for n in range(199))]
+    record(
+        call(organization="acme", user=person, at=NOON + timedelta(days=day)) for day in range(30) for person in people
+    )
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
-        (((said,),),) = (cursor.fetchall(),)
-    (whole,) = json.loads(said) if isinstance(said, str) else said
+        cursor.execute("VACUUM ANALYZE analytics_rollup")
+    report = Report(Viewer.of(user), Selection(NOON.date(), NOON.date() + timedelta(days=29)))
+    with CaptureQueriesContext(connection) as queries:
+        assert version(report.viewer) == "30"
+        assert len(report.series("day")) == 30
+        assert report.totals().requests == 30
+    sums = [query["sql"] for query in queries if "analytics_rollup" in query["sql"]]
+    assert len(sums) == 3
+    assert [sql for sql in sums if not 0 < blocks_read(sql) < 50] == []
+
+
+def rows_read(sql: str, table: str) -> int:
+    """How many rows of this table the server looked at to answer."""
     return sum(
         node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
-        for node in nodes(whole["Plan"])
-        if node.get("Relation Name") == UsageEvent._meta.db_table
+        for node in measured(sql)
+        if node.get("Relation Name") == table
     )
+
+
+def blocks_read(sql: str) -> int:
+    """How much of tables and indexes the server looked at to answer, in blocks of 8 kB."""
+    whole = next(measured(sql))
+    return int(whole["Shared Hit Blocks"] + whole["Shared Read Blocks"])
+
+
+def measured(sql: str) -> Iterator[dict[str, Any]]:
+    """The nodes of the plan, the whole first, with what each did."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}")
+        (((said,),),) = (cursor.fetchall(),)
+    (whole,) = json.loads(said) if isinstance(said, str) else said
+    yield from nodes(whole["Plan"])

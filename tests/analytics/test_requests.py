@@ -23,7 +23,7 @@ from analytics.models import UsageEvent
 from analytics.recording import record
 from analytics.reports import Log, LogPage, Place, visible
 from analytics.reports import log as log_reader
-from analytics.reports.narrowing import counts_that_fill
+from analytics.reports.narrowing import counts_that_fill, stretches
 from analytics.selection import Dimension, Selection
 from analytics.waterfall import waterfall
 from groq_client.call import RateLimit, UsagePart
@@ -138,6 +138,18 @@ def test_days_of_a_session_are_those_of_the_person_asked_for(acme: Organization,
     chosen: dict[Dimension, tuple[str | int, ...]] = {"session_id": ("1",), "user_id": (user.pk,)}
     counts = counts_that_fill(51, "requests", Viewer.of(admin), replace(WHOLE, chosen=chosen), None, older=True)
     assert counts == {(acme.pk, UsageEvent.objects.get(user=user).day): 1}
+
+
+@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize("days", [1, 7, 8, 66, 67, 68, 400])
+def test_days_are_looked_at_once_from_where_one_starts(days: int, older: bool) -> None:
+    first = WHOLE.first_day
+    wanted = [first + timedelta(days=n) for n in range(days)]
+    found = [*stretches(wanted[0], wanted[-1], older=older)]
+    seen = [begin + timedelta(days=n) for begin, end in found for n in range((end - begin).days + 1)]
+    assert sorted(seen) == wanted
+    assert found == sorted(found, reverse=older)
+    assert len(found) == 1 + (days > 7) + (days > 67)
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
