@@ -1,10 +1,12 @@
 """The cast that all tests share, and what a test run needs."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import psycopg
 import pytest
 from django.conf import settings
@@ -35,6 +37,28 @@ LONG = ("test_every_screen.py", "test_demo.py", "test_database_faults.py", "test
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage_is_sought_among_what_tests_make() -> None:
+    """A collection walks every object there is, and Django, pytest and all tests are a million that nobody throws away.
+
+    Tests collect to see what becomes of something that was dropped; that walk took more than the tests themselves.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every new client reads all the certificates there are. Nothing here speaks TLS, so that one will do."""
+    end = "-----END CERTIFICATE-----\n"
+    first = Path(certifi.where()).read_text().partition(end)[0] + end
+    path = tmp_path_factory.mktemp("tls") / "one.pem"
+    path.write_text(first)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(path))
+        yield
 
 
 @pytest.fixture(scope="session")
