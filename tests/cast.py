@@ -13,7 +13,7 @@ PASSWORD = "correct horse battery"
 
 
 def make_groups() -> None:
-    """The groups that the migration makes, and that a test with transaction=True leaves flushed."""
+    """The groups that the migration makes, after Django's flush."""
     if Group.objects.exists():
         return
     names = importlib.import_module("accounts.migrations.0002_groups").GROUPS
@@ -26,7 +26,6 @@ def make_groups() -> None:
 
 def make_user(username: str, role: Role | None = None, organization: Organization | None = None) -> User:
     """Somebody who can sign in with PASSWORD."""
-    make_groups()
     user = User.objects.create_user(username, password=PASSWORD, organization=organization)
     if role is not None:
         user.groups.add(Group.objects.get(name=role))

@@ -10,11 +10,14 @@ import certifi
 import psycopg
 import pytest
 from django.conf import settings
+from django.test import TransactionTestCase
+from pytest_django.plugin import DjangoDbBlocker
 
 import groq_client
 from accounts.models import Organization, Role, User
 from analytics import settling
 from analytics.writer import LedgerRecorder
+from tests import emptying
 from tests.cast import connect, make_user
 
 
@@ -24,6 +27,7 @@ def pytest_configure() -> None:
     settings.JOURNAL_DIR = Path(os.environ["JOURNAL_DIR"])
     groq_client.configure(LedgerRecorder())
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow ones are for attackers
+    TransactionTestCase._fixture_teardown = emptying.empty_quickly  # type: ignore[attr-defined]
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise misses it otherwise
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # needs no collectstatic
@@ -62,8 +66,10 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The recorder's own connections are closed before the test database is dropped."""
+    with django_db_blocker.unblock():
+        emptying.remember_what_migrations_made()
     yield
     from analytics import ledger_pool
 
