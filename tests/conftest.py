@@ -34,8 +34,11 @@ def pytest_configure() -> None:
     }
 
 
-LONG = ("test_every_screen.py", "test_demo.py", "test_database_faults.py", "test_any_line_may_fail.py")
-"""Files that take a minute or more. They come first, so that no core is idle while another has one of them to do."""
+LONG = (
+    "test_every_screen.py", "test_every_address.py", "test_dashboard.py", "test_database_stopped.py", "test_demo.py",
+    "test_database_faults.py", "test_filters.py", "test_charts.py", "test_organization.py", "test_any_line_may_fail.py",
+)  # fmt: skip
+"""Files that take half a minute or more. They come first, so that no core is idle at the end while another has one."""
 
 
 @pytest.hookimpl(trylast=True)
