@@ -3,9 +3,10 @@
 VENV := .venv
 RUN := $(VENV)/bin/python
 PORT := 8000
-# Tests have data of their own: they never touch what `make demo` keeps under var/.
+# Tests have data of their own: they never touch what `make demo` keeps under var/. They delete what they made, and no
+# vacuum comes in between by chance: it would change which rows come first where nothing says so.
 TEST_ENVIRONMENT := env -u GROQ_API_KEY -u GROQ_BASE_URL VAR_DIR="$(CURDIR)/var/test" COMPRESS_STATIC=0 \
-	EMBEDDED_POSTGRES_SETTINGS=fsync=off
+	EMBEDDED_POSTGRES_SETTINGS=fsync=off,autovacuum=off
 LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
 
