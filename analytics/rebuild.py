@@ -110,7 +110,7 @@ def rebuild_sessions(organization_id: int, user_id: int, session_ids: Collection
 def _run(statements: tuple[str, ...], parameters: dict[str, Any]) -> int:
     """In ``holding``."""
     add, *rest = statements
-    parameters["detail_from"] = first_in_detail(parameters["organization"])
+    parameters = parameters | {"detail_from": first_in_detail(parameters["organization"])}
     with connection.cursor() as cursor:
         cursor.execute(add, parameters)
         wrong: int = cursor.rowcount

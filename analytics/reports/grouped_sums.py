@@ -96,8 +96,8 @@ def _statement(
 
 
 def _which(columns: dict[str, str], groups: Sequence[Group]) -> str:
-    """Whose row it is."""
-    return f"GROUPING({', '.join(columns.values())})" if len(groups) > 1 and columns else "0"
+    """Whose row it is: only where there are several groups."""
+    return f"GROUPING({', '.join(columns.values())})" if len(groups) > 1 else "0"
 
 
 def _grouped_by(columns: dict[str, str], groups: Sequence[Group]) -> str:

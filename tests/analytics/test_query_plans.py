@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 EVENTS = 40_000
 DAYS = 60
 TODAY = datetime.now(UTC).date()
+MEASURED = "ANALYZE, BUFFERS"
 IN_THE_MIDDLE, LONG_AGO = (Place(datetime.now(UTC) - timedelta(days=days), 0) for days in (DAYS // 2, DAYS - 2))
 PATHS = (
     "/?range=7d", "/?range=all", "/?range=7d&feature=rag&model=groq/compound", "/charts/?range=7d", "/models/?range=7d",
@@ -61,14 +62,19 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(part)
 
 
-def reads_all_events(sql: str, parameters: tuple[object, ...] | None = None) -> bool:
+def explained(options: str, sql: str, parameters: tuple[object, ...] | None = None) -> Iterator[dict[str, Any]]:
+    """The nodes of the plan, the whole first."""
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
+        cursor.execute(f"EXPLAIN ({options}, FORMAT JSON) {sql}", parameters)
         (((said,),),) = (cursor.fetchall(),)
     (whole,) = json.loads(said) if isinstance(said, str) else said
+    yield from nodes(whole["Plan"])
+
+
+def reads_all_events(sql: str, parameters: tuple[object, ...] | None = None) -> bool:
     return any(
         node["Node Type"] == "Seq Scan" and node["Relation Name"] == UsageEvent._meta.db_table
-        for node in nodes(whole["Plan"])
+        for node in explained("ANALYZE false", sql, parameters)
     )
 
 
@@ -131,21 +137,12 @@ def rows_read(sql: str, table: str) -> int:
     """How many rows of this table the server looked at to answer."""
     return sum(
         node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
-        for node in measured(sql)
+        for node in explained(MEASURED, sql)
         if node.get("Relation Name") == table
     )
 
 
 def blocks_read(sql: str) -> int:
     """How much of tables and indexes the server looked at to answer, in blocks of 8 kB."""
-    whole = next(measured(sql))
+    whole = next(explained(MEASURED, sql))
     return int(whole["Shared Hit Blocks"] + whole["Shared Read Blocks"])
-
-
-def measured(sql: str) -> Iterator[dict[str, Any]]:
-    """The nodes of the plan, the whole first, with what each did."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}")
-        (((said,),),) = (cursor.fetchall(),)
-    (whole,) = json.loads(said) if isinstance(said, str) else said
-    yield from nodes(whole["Plan"])
