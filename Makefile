@@ -7,14 +7,28 @@ PORT := 8000
 # vacuum comes in between by chance: it would change which rows come first where nothing says so.
 TEST_ENVIRONMENT := env -u GROQ_API_KEY -u GROQ_BASE_URL VAR_DIR="$(CURDIR)/var/test" COMPRESS_STATIC=0 \
 	EMBEDDED_POSTGRES_SETTINGS=fsync=off,autovacuum=off
+# The versions of Groq's SDK on which the client is tested too, beside the one of the lock.
+OLDER_SDKS := $(patsubst tests/groq_client/older_sdks/%.txt,$(VENV)/sdks/%.installed,\
+	$(wildcard tests/groq_client/older_sdks/*.txt))
+# The environments of exporters of OpenTelemetry, whose packages do not fit together, with which ingestion is tested.
+EXPORTERS := $(patsubst tests/gateway/ingestion/exporters/%.txt,var/exporters/%/installed,\
+	$(wildcard tests/gateway/ingestion/exporters/*.txt))
+# Gateways of others, for the benchmark alone.
+OTHER_GATEWAYS := var/others/litellm/installed var/others/portkey/installed
+# The environment without Django in which the wheel of groq_client is built and installed.
+WHEEL := var/client/installed
+# The clients from npm with which the gateway is tested, where Node is there.
+JAVASCRIPT := $(if $(shell command -v npm 2>/dev/null),var/javascript/installed)
+# Libraries that are built on Groq, with which the gateway is tested.
+CLIENTS := var/clients/installed
 LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint pytest kill-trials bench screenshots format lock clean
+.PHONY: help demo test lint pytest kill-trials hostile bench bench-gateway screenshots docs format lock clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: export COMPRESS_STATIC := 0
 demo: $(VENV)/runtime.installed ## everything from nothing: database, 90 days of history, server, live calls (PORT=8000)
@@ -32,19 +46,35 @@ lint: $(VENV)/dev.installed ## the checks alone: ruff, mypy --strict, Django's d
 		$(RUN) manage.py check --deploy --fail-level WARNING
 	$(TEST_ENVIRONMENT) $(RUN) manage.py makemigrations --check
 
-pytest: $(VENV)/dev.installed ## the tests alone, or some of them (ARGS="tests/test_env.py -k bad")
+pytest: $(VENV)/dev.installed $(OLDER_SDKS) $(EXPORTERS) $(CLIENTS) $(WHEEL) $(JAVASCRIPT) ## the tests alone, or some of them (ARGS="tests/usage_dashboard/test_env.py -k bad")
 	$(TEST_ENVIRONMENT) $(RUN) manage.py collectstatic --no-input --verbosity 0
 	$(TEST_ENVIRONMENT) $(RUN) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
 		$(ARGS)
 
-kill-trials: $(VENV)/dev.installed ## 200 processes killed at random moments, instead of the suite's 50 (KILL_SEED=1 repeats)
+kill-trials: $(VENV)/dev.installed ## more trials than the suite has: 200 killed processes, 200 folds (KILL_SEED=1 repeats), 1,000 pools, 50 gateways, a minute without PostgreSQL, 200 clients
 	KILL_TRIALS=200 $(MAKE) pytest ARGS="tests/test_killed_processes.py --numprocesses 0 -s"
+	POOLS=1000 $(MAKE) pytest ARGS="tests/ledger/test_writer.py -k pools --numprocesses 0"
+	KILL_TRIALS=50 $(MAKE) pytest ARGS="tests/gateway/test_reliability.py -k killed --numprocesses 0 -s"
+	AWAY_SECONDS=60 $(MAKE) pytest ARGS="tests/gateway/test_reliability.py -k postgresql --numprocesses 0 -s"
+	KILL_TRIALS=200 $(MAKE) pytest ARGS="tests/groq_client/over_http/test_killed_clients.py --numprocesses 0 -s"
+
+hostile: $(VENV)/dev.installed ## 10,000 requests that nobody should send to each door: statuses, memory, and how far others are slowed
+	HOSTILE_CASES=10000 $(MAKE) pytest ARGS="tests/gateway/test_every_door.py --numprocesses 0 -s"
+	HOSTILE_CASES=10000 $(MAKE) pytest ARGS="tests/gateway/ingestion/test_hostile.py --numprocesses 0"
+	VAR_DIR="$(CURDIR)/var/bench" $(RUN) -m benchmarks.wrong_keys
 
 bench: $(VENV)/dev.installed ## the figures of docs/benchmarks.md
 	VAR_DIR="$(CURDIR)/var/bench" $(RUN) -m benchmarks $(ARGS)
 
+bench-gateway: $(VENV)/dev.installed ## the gateway beside a straight call, a bare pass-through, LiteLLM's proxy and Portkey's gateway
+	@$(MAKE) --no-print-directory --keep-going $(OTHER_GATEWAYS) || echo "What could not be installed is left out."
+	VAR_DIR="$(CURDIR)/var/bench" $(RUN) -m benchmarks.gateway $(ARGS)
+
 screenshots: $(VENV)/dev.installed ## pictures of every screen, into var/screenshots/png (ARGS="overview pricing")
 	env -u GROQ_API_KEY -u GROQ_BASE_URL $(RUN) -m tests.browser.screenshots $(ARGS)
+
+docs: $(VENV)/dev.installed ## write the programs of templates/connect/snippets into docs/connect.md
+	$(TEST_ENVIRONMENT) DJANGO_SETTINGS_MODULE=usage_dashboard.settings $(RUN) -m tests.gateway.connect_page
 
 format: $(VENV)/dev.installed ## put the code into shape
 	$(RUN) -m ruff check --fix .
@@ -54,8 +84,15 @@ lock: $(RUN) ## pin the newest packages that pyproject.toml allows
 	$(RUN) -m pip install --quiet --disable-pip-version-check uv
 	$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
 	$(LOCK) --upgrade pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	echo 'hatchling>=1.27,<2' | $(LOCK) --upgrade groq_client/pyproject.toml - --constraint requirements.lock \
+		--output-file tests/groq_client/over_http/wheel.txt
+	$(if $(JAVASCRIPT),cd tests/gateway/javascript && npm update --package-lock-only --omit-lockfile-registry-resolved)
+	$(LOCK) --upgrade tests/gateway/clients/requirements.in --output-file tests/gateway/clients/requirements.txt
 
 clean: ## remove the virtual environment, all caches and all data, the demo's included
+	for data in var/postgres var/test/postgres; do \
+		if [ -L $$data ]; then rm -rf "$$(readlink $$data)"*; fi; \
+	done
 	rm -rf $(VENV) var staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -68,6 +105,52 @@ $(VENV)/runtime.installed: requirements.lock | $(RUN)
 $(VENV)/dev.installed: requirements-dev.lock | $(RUN)
 	@echo "Installing the packages of $<"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/sdks/%.installed: tests/groq_client/older_sdks/%.txt | $(RUN)
+	@echo "Installing Groq's SDK $*"
+	@rm -rf $(VENV)/sdks/$*
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --target $(VENV)/sdks/$* -r $<
+	@touch $@
+
+# Environments of hundreds of packages in all, which uv installs in seconds and pip in minutes.
+var/exporters/%/installed: tests/gateway/ingestion/exporters/%.txt | $(VENV)/dev.installed
+	$(call environment,$@,$<)
+
+$(CLIENTS): tests/gateway/clients/requirements.txt | $(VENV)/dev.installed
+	$(call environment,$@,$<)
+
+$(WHEEL): tests/groq_client/over_http/wheel.txt | $(RUN)
+	@echo "Installing the packages of $<"
+	@$(RUN) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+var/others/litellm/installed: benchmarks/others/litellm.txt | $(RUN)
+	@echo "Installing LiteLLM's proxy"
+	@$(RUN) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+var/others/portkey/installed: benchmarks/others/portkey/package-lock.json benchmarks/others/portkey/package.json
+	@echo "Installing Portkey's gateway"
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	@cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+define environment
+	@echo "Installing the packages of $(2)"
+	@$(RUN) -m uv venv --quiet --clear --python $(RUN) $(dir $(1))
+	@$(RUN) -m uv pip sync --quiet --require-hashes --python $(dir $(1))bin/python $(2)
+	@touch $(1)
+endef
+
+
+var/javascript/installed: tests/gateway/javascript/package.json tests/gateway/javascript/package-lock.json
+	@echo "Installing the clients for JavaScript"
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
 # The first Python that is new enough and able to make a virtual environment.

@@ -1,4 +1,4 @@
-"""Organizations, people, projects and groups, as Super Admins see them. Every change is recorded in the audit trail."""
+"""Organizations, people, projects and groups in the Django admin, for Super Admins. Each change has an audit record."""
 
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ class Recorded(admin.ModelAdmin[Any]):
     thing: ClassVar[str]
     """The first word of the action, as in ``accounts.audit.record``."""
     recorded: ClassVar[tuple[str, ...]]
-    """The fields whose changes are told."""
+    """The fields whose changes are recorded."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         stored = type(obj)._default_manager.get(pk=obj.pk) if change else None
@@ -54,7 +54,7 @@ def _readable(value: Any) -> Any:
 
 
 class Kept(Recorded):
-    """For what the ledger points at: it can be changed, never deleted."""
+    """An admin for rows that the ledger refers to: they can be changed but never deleted."""
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
@@ -69,7 +69,7 @@ class OrganizationAdmin(Kept):
     prepopulated_fields: ClassVar = {"slug": ("name",)}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Organization | None = None) -> tuple[str, ...]:
-        """Calls name the slug, so it stays."""
+        """The slug of an existing organization cannot change, because calls use it."""
         return ("slug",) if obj else ()
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Organization | None = None) -> dict[str, Any]:
@@ -86,12 +86,16 @@ class ProjectAdmin(Kept):
     search_fields = ("name", "slug")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> tuple[str, ...]:
-        """Events are booked on the project of its organization."""
-        return ("slug", "organization") if obj else ()
+        """A project cannot move to another organization, because its events belong to the present one."""
+        return ("organization",) if obj else ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:
+        """The projects without those that were merged into others."""
+        return super().get_queryset(request).filter(merged_into=None)
 
 
 class PersonForm(UserChangeForm[User]):
-    """A person's form, which knows who is using it."""
+    """A person's form, which also checks that its ``editor`` may change the role."""
 
     editor: ClassVar[User | None] = None
 
@@ -100,14 +104,14 @@ class PersonForm(UserChangeForm[User]):
         groups = cleaned.get("groups")
         if groups is not None:
             role = role_of((group.name for group in groups), is_superuser=self.instance.is_superuser)
-            # The form has already written into the instance; the rules need to know what the person was.
+            # The form has already changed the instance; the rules need the stored person.
             before = User.objects.get(pk=self.instance.pk)
             check_role_change(before, role, is_active=cleaned.get("is_active", False), by=self.editor)
         return cleaned
 
 
 class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # no type arguments at run time
-    """Without the choice to have no password, by which the last Super Admin could be locked out."""
+    """Django's form without the choice of having no password, which could lock out the last Super Admin."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -123,7 +127,7 @@ class PersonAdmin(Kept, UserAdmin[User]):
     list_display = ("username", "handle", "organization", "roles", "is_active")
     list_filter = ("organization", "groups", "is_active")
     list_select_related = ("organization",)
-    search_fields = ("username", "handle", "first_name", "last_name", "email")
+    search_fields = ("username", "handle", "handle_key", "first_name", "last_name", "email")
     fieldsets = (
         (None, {"fields": ("username", "handle", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
@@ -141,15 +145,16 @@ class PersonAdmin(Kept, UserAdmin[User]):
         return type(form.__name__, (form,), {"editor": request.user}) if obj else form
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).prefetch_related("groups")
+        """The people without those who were merged into others."""
+        return super().get_queryset(request).filter(merged_into=None).prefetch_related("groups")
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
-        """Unlike its other views, Django's keeps no transaction here."""
+        """Django's view in a transaction; Django's other admin views have one already."""
         with transaction.atomic():
             return super().user_change_password(request, id, form_url)
 
     def _record(self, verb: str, request: HttpRequest, obj: Any) -> None:
-        """Who moves is in the trails of both organizations, and neither names the other."""
+        """A move to another organization is recorded in both audit trails, and neither names the other organization."""
         left = obj.before_change.get("organization")
         if left is not None and left != obj.organization:
             changes = {"organization": (left, None)}
@@ -158,7 +163,7 @@ class PersonAdmin(Kept, UserAdmin[User]):
         super()._record(verb, request, obj)
 
     def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        """Also called where a new password is all that changed."""
+        """Django also calls this after a change of only the password, which gets a record of its own."""
         if hasattr(obj, "before_change"):
             return super().log_change(request, obj, message)
         record("password.set", str(obj), by=actor_of(request), organization=obj.organization, changes={})
@@ -175,7 +180,7 @@ admin.site.unregister(Group)
 
 class GroupForm(forms.ModelForm[Group]):
     def clean_name(self) -> str:
-        """The roles follow from the groups' names."""
+        """ValidationError for renaming the group of a role, because roles are found by the names of groups."""
         name: str = self.cleaned_data["name"]
         if self.instance.pk and self.instance.name != name and self.instance.name in set(Role):
             raise ValidationError("The three roles keep their names.")
@@ -184,7 +189,7 @@ class GroupForm(forms.ModelForm[Group]):
 
 @admin.register(Group)
 class RoleAdmin(Recorded, GroupAdmin):
-    """Which permissions a group has, exporting among them."""
+    """The permissions of groups, for example the permission to export."""
 
     thing = "group"
     recorded = ("name", "permissions")
@@ -205,7 +210,7 @@ class RoleAdmin(Recorded, GroupAdmin):
 
 @admin.register(AuditRecord)
 class AuditRecordAdmin(admin.ModelAdmin[AuditRecord]):
-    """To be read. The site lets in Super Admins only, and the trail is theirs."""
+    """The audit trail, read-only. Every user of the admin site may see it, because only Super Admins are let in."""
 
     list_display = ("at", "actor", "action", "subject", "organization")
     list_filter = ("organization", "action")

@@ -8,16 +8,17 @@ from django.contrib.auth.models import AnonymousUser
 from accounts.models import AuditRecord, Organization, User
 
 Changes = Mapping[str, tuple[Any, Any]]
-"""Field: what it was, what it became."""
+"""The values of each changed field before and after the change."""
 
 
 def record(
     action: str, subject: str, *, by: User | AnonymousUser | None, organization: Organization | None, changes: Changes
 ) -> AuditRecord:
-    """Write down one change. Call it in the transaction that makes the change.
+    """Write an audit record. Call this in the transaction that makes the change.
 
-    ``action`` is ``thing.verb`` ("member.invite", "price.add"), ``subject`` names the thing as people know it. ``by``
-    is None for a command. ``organization`` says whose trail it belongs to; None is for what concerns everybody.
+    ``action`` is ``thing.verb`` ("member.invite", "price.add"), ``subject`` is the name of the thing on pages. ``by``
+    is None for a command. ``organization`` is the one whose audit trail gets the record, None for changes that concern
+    everybody.
     """
     return AuditRecord.objects.create(
         action=action,
@@ -29,7 +30,7 @@ def record(
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The fields of ``after`` that differ, each with what it was and what it became."""
+    """The fields of ``after`` that differ from ``before``, each with both values."""
     return {name: (before.get(name), value) for name, value in after.items() if before.get(name) != value}
 
 

@@ -15,13 +15,14 @@ from accounts.paging import PAGE_SIZE
 from accounts.search import containing
 from accounts.viewer import Viewer
 
-WORDS = ("action", "subject", "actor__handle", "actor__username", "actor__first_name", "actor__last_name")
-"""The fields in which a search looks: "invite member" finds member.invite."""
+WORDS = ("action", "subject", "actor__handle_key", "actor__username", "actor__first_name", "actor__last_name")
+"""The fields that are searched: "invite member" finds member.invite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Some records, and the last of them if older ones follow, for which ``?before=`` asks."""
+    """A page of records. ``before`` is the id of the last one, for the link ``?before=`` to older records; None if
+    there are none."""
 
     records: list[AuditRecord]
     before: int | None
@@ -38,7 +39,7 @@ def audit_trail(request: HttpRequest, viewer: Viewer, organization: Organization
 @never_cache
 @for_super_admins
 def whole_audit_trail(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """Of all organizations, and what concerns everybody."""
+    """The audit trail of all organizations, with records that concern everybody."""
     return _trail(request, AuditRecord.objects.select_related("organization"), None)
 
 
@@ -52,7 +53,7 @@ def _trail(request: HttpRequest, records: QuerySet[AuditRecord], organization: O
 
 
 def _stretch(records: QuerySet[AuditRecord], before: str) -> Stretch:
-    """The newest records, or those older than the one whose id is ``before``. Costs the same however far back."""
+    """The newest records, or those older than the record with the id ``before``. Old pages are as fast as new ones."""
     last = records.filter(pk=before).first() if before.isdecimal() and len(before) < 19 else None
     if last is not None:
         records = records.filter(Q(at__lt=last.at) | Q(at=last.at, pk__lt=last.pk), at__lte=last.at)

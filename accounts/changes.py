@@ -6,14 +6,14 @@ from django import forms
 from django.db import IntegrityError, models, transaction
 
 from accounts.audit import differences, record
-from accounts.models import Organization, Project, User
+from accounts.models import ApiKey, Organization, Project, User
 
-Subject = Organization | User | Project
+Subject = Organization | User | Project | ApiKey
 
 
 def save_recorded(form: forms.ModelForm[Any], action: str, *, by: User) -> bool:
-    """Save a valid form and write its record, in one transaction. False, with an error on the form, if somebody else
-    has taken a unique name meanwhile. A form that changes nothing writes nothing.
+    """Save a valid form and its audit record in one transaction. False, with an error on the form, if somebody else has
+    taken a unique name meanwhile. A form that changes nothing gets no record.
     """
     subject: Subject = form.instance
     try:
@@ -30,7 +30,7 @@ def save_recorded(form: forms.ModelForm[Any], action: str, *, by: User) -> bool:
 
 
 def _held(subject: models.Model, form: forms.ModelForm[Any]) -> dict[str, Any]:
-    """The stored values of the form's fields, which nobody else changes until the transaction ends."""
+    """The stored values of the form's fields; the row is locked until the transaction ends. Empty for a new row."""
     if subject.pk is None:
         return {}
     rows = type(subject)._default_manager.select_for_update().filter(pk=subject.pk)

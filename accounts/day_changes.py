@@ -1,18 +1,18 @@
-"""An organization's time zone decides which day an event belongs to. When it changes, its past days are rebuilt in the
-background: ``analytics.tasks`` has the task, known here by its name alone."""
+"""An organization's time zone decides which day an event belongs to. When the zone changes, a task of ``ledger.tasks``
+rebuilds the past days in the background; accounts only know the task's name."""
 
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 CHANGE_DAYS = "change_days"
 SETTLE_SECONDS = 30
-"""So long after a change of the zone everybody who placed calls by the old one has written them, or given up."""
+"""After this time, every process that computed a call's day with the old zone has written the call or given up."""
 
 
 def defer_change_of_days(organization_id: int) -> None:
-    """Have the days rebuilt. Call it in the transaction that changes the zone. Jobs of one organization run in turn,
-    and each goes by the zone of its time, so that the last one wins. The second one moves what was still being written
-    by the old zone while the first one ran."""
+    """Defer two jobs that rebuild the days. Call this in the transaction that changes the zone. The second job, after
+    SETTLE_SECONDS, moves events that were still written with the old zone. Jobs of one organization run one after the
+    other, and each uses the zone at its time, so that the last change wins."""
     lock = f"{CHANGE_DAYS}:{organization_id}"
     for seconds in (0, SETTLE_SECONDS):
         job = app.configure_task(CHANGE_DAYS, lock=lock, schedule_in={"seconds": seconds})
@@ -20,6 +20,6 @@ def defer_change_of_days(organization_id: int) -> None:
 
 
 def days_are_changing(organization_id: int) -> bool:
-    """Whether such a job waits or runs."""
+    """Whether a job that rebuilds the organization's days waits or runs."""
     jobs = ProcrastinateJob.objects.filter(task_name=CHANGE_DAYS, status__in=("todo", "doing"))
     return jobs.filter(args__organization_id=organization_id).exists()

@@ -1,4 +1,4 @@
-"""Doors: what stands in front of a view."""
+"""Decorators that check the access to a view."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -12,15 +12,15 @@ from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from accounts.models import Organization, Project, User
+from accounts.models import ApiKey, Organization, Project, User
 from accounts.viewer import Viewer
 
 P = ParamSpec("P")
-Subject = TypeVar("Subject", Organization, User, Project)
+Subject = TypeVar("Subject", Organization, User, Project, ApiKey)
 
 
 def viewer_of(request: HttpRequest) -> Viewer:
-    """The viewer of a request, made once. Templates find it as ``request.viewer``."""
+    """The viewer of a request, made once and kept as ``request.viewer`` for templates."""
     viewer = getattr(request, "viewer", None)
     if not isinstance(viewer, Viewer):
         viewer = Viewer.of(request.user)
@@ -31,10 +31,10 @@ def viewer_of(request: HttpRequest) -> Viewer:
 def with_viewer(
     view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """Call ``view(request, viewer, …)`` for somebody who may see something.
+    """Call ``view(request, viewer, …)`` for people who may see something.
 
-    A visitor is asked to sign in first and comes back afterwards; somebody without organization or role gets a page
-    that says whom to ask.
+    Visitors are sent to the sign-in page and come back afterwards. People without organization or role get a page that
+    says whom to ask.
     """
 
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
@@ -49,17 +49,29 @@ def with_viewer(
     return guarded
 
 
+def with_own_viewer(
+    view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Like ``with_viewer``, but the viewer sees only the person's own rows, whatever the role."""
+
+    def narrowed(request: HttpRequest, viewer: Viewer, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        return view(request, viewer.narrowed_to(actor_of(request)), *args, **kwargs)
+
+    update_wrapper(narrowed, view)
+    return with_viewer(narrowed)
+
+
 def for_admins(
     view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """Call ``view(request, viewer, …)`` for Super Admins and Admins; to Users it is forbidden."""
+    """Call ``view(request, viewer, …)`` for Super Admins and Admins; PermissionDenied for Users."""
     return _where(lambda viewer: viewer.administers_organizations, view)
 
 
 def for_super_admins(
     view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """Call ``view(request, viewer, …)`` for Super Admins; to everybody else it is forbidden."""
+    """Call ``view(request, viewer, …)`` for Super Admins; PermissionDenied for everybody else."""
     return _where(lambda viewer: viewer.administers, view)
 
 
@@ -78,9 +90,9 @@ def _where(
 def administered(
     model: type[Subject],
 ) -> Callable[[Callable[[HttpRequest, Viewer, Subject], HttpResponseBase]], Callable[..., HttpResponseBase]]:
-    """Turn the ``pk`` of an address into an organization that the viewer administers, or into one of its people or
-    projects, and call ``view(request, viewer, subject)``. To an Admin what belongs to another organization is missing,
-    exactly like what does not exist.
+    """Turn the ``pk`` of an address into an organization that the viewer administers, or into one of its people,
+    projects or keys, and call ``view(request, viewer, subject)``. An Admin gets the same 404 for a row of
+    another organization as for a row that does not exist.
     """
 
     def decorate(view: Callable[[HttpRequest, Viewer, Subject], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -96,19 +108,19 @@ def administered(
     return decorate
 
 
-def _organization_id_of(subject: Organization | User | Project) -> int | None:
+def _organization_id_of(subject: Organization | User | Project | ApiKey) -> int | None:
     return subject.pk if isinstance(subject, Organization) else subject.organization_id
 
 
 def actor_of(request: HttpRequest) -> User:
-    """Who sent a request, behind a door that visitors do not pass."""
+    """The signed-in person who sent the request; PermissionDenied for a visitor."""
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
-    """To the sign-in page, as a whole page even where htmx asked for a fragment of one."""
+    """A redirect to the sign-in page. A request by htmx makes the browser load it as a whole page."""
     htmx = getattr(request, "htmx", None)
     if isinstance(htmx, HtmxDetails) and htmx:
         return HttpResponseClientRedirect(redirect_to_login(htmx.current_url_abs_path or "/").url)

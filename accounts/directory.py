@@ -1,34 +1,43 @@
-"""The names that calls give, turned into ids. Nothing is lost for want of a name: what is new is made on first use.
+"""The directory turns the names in calls into ids. Unknown people and projects are created on first use.
 
-Works on the recorder's own connection, in autocommit mode. Known names cost one statement, however many, and another
-question may be answered beside. New ones are
-made one process at a time, under an advisory lock, so that two processes that meet the same new name agree on one row,
-the caps hold exactly and nobody deadlocks. The admin's forms do not take that lock; against them, ON CONFLICT helps.
+The directory works on the recorder's own connection, in autocommit mode. One statement looks up any number of names.
+What was found is kept in memory, and used as long as the database has the same generation (``accounts.generation``).
+Only one process at a time creates rows, under an advisory lock. So two processes with the same new name use the same
+row, the caps hold exactly, and there are no deadlocks. The forms of the admin do not take this lock; ON CONFLICT covers
+them.
 """
 
 import logging
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import psycopg
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from psycopg.rows import tuple_row
 
+from accounts import generation
+from accounts.names import folded, shortened, written
+
 logger = logging.getLogger(__name__)
 
 MAX_USERNAME = 150
-LOCK = 0x47524F51  # "GROQ": the advisory lock of those who make names
+LOCK = 0x47524F51  # "GROQ" in ASCII: the advisory lock for creating people and projects
 FULL_SECONDS = 60.0
-"""For so long an organization that reached a cap is not counted again."""
+"""After an organization has reached a cap, its rows are not counted again for this time."""
+MAX_KNOWN = 100_000
+"""At about this number of names in memory, some 20 MB, the directory begins to collect them anew."""
 MAX_WARNINGS = 1_000
-"""So many different names are complained about; who sends ever new ones must not fill the memory or the log."""
+"""At most this number of different warnings is logged, so that calls with ever new names fill neither memory nor log.
+"""
 
 
 class Names(NamedTuple):
-    """What a call says: the organization's slug, the project's slug, the person's handle; "" where it says nothing."""
+    """The names in a call, in any spelling: the slugs of organization and project, and the handle of the person; "" for
+    an absent name."""
 
     organization: str
     project: str
@@ -36,7 +45,7 @@ class Names(NamedTuple):
 
 
 class Whose(NamedTuple):
-    """What the ledger stores. None for a project or user that was not named or is beyond the cap."""
+    """The ids that the ledger stores. None for a project or user that was not named or is beyond the cap."""
 
     organization_id: int
     time_zone: str
@@ -53,22 +62,57 @@ class _Row(NamedTuple):
     user_id: int | None
 
 
-# One plan has to serve any number of names, today's tables and tomorrow's. The arrays stand in sub-selects to hide
-# their lengths: for a known length PostgreSQL plans anew each time, which takes longer than the look-up. Ids come from
-# sub-selects, which use an index, where a join planned while the tables were small would go on to read them whole.
-LOOK_UP = """
-SELECT asked.position, organization.id, organization.slug, organization.time_zone,
-    (SELECT id FROM accounts_project WHERE organization_id = organization.id AND slug = asked.project),
-    (SELECT id FROM accounts_user WHERE organization_id = organization.id AND handle = asked.person),
-    beside.*
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was found in one generation. Names are spelled as in the calls. The value None means that the call gave no
+    name, or only blanks. A name that found nothing is not in here, because it may be created at any time."""
+
+    generation: str
+    organizations: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """The id and the time zone."""
+    projects: dict[tuple[int, str], int | None] = field(default_factory=dict)
+    users: dict[tuple[int, str], int | None] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.organizations) + len(self.projects) + len(self.users)
+
+    def whose(self, names: Names) -> Whose | None:
+        try:
+            organization_id, time_zone = self.organizations[names.organization]
+            project_id = self.projects[organization_id, names.project]
+            return Whose(organization_id, time_zone, project_id, self.users[organization_id, names.user])
+        except KeyError:
+            return None
+
+    def add(self, names: Names, whose: Whose) -> None:
+        self.organizations[names.organization] = whose.organization_id, whose.time_zone
+        if whose.project_id is not None or not _key(names.project):
+            self.projects[whose.organization_id, names.project] = whose.project_id
+        if whose.user_id is not None or not _key(names.user):
+            self.users[whose.organization_id, names.user] = whose.user_id
+
+
+# One cached plan has to serve any number of names, and tables that grow. The arrays are in sub-selects to hide their
+# lengths: if PostgreSQL knew a length, it would plan each time, which takes longer than the look-up. The ids come from
+# sub-selects, which use an index; a join planned while the tables were small would go on reading them whole.
+LOOK_UP = f"""
+SELECT {generation.VALUE}, asked.position, organization.id, organization.slug, organization.time_zone,
+    coalesce(
+        (SELECT id FROM accounts_project WHERE organization_id = organization.id AND slug_key = asked.project),
+        (SELECT project_id FROM accounts_projectalias
+         WHERE organization_id = organization.id AND slug_key = asked.project)
+    ),
+    coalesce(
+        (SELECT id FROM accounts_user WHERE organization_id = organization.id AND handle_key = asked.person),
+        (SELECT user_id FROM accounts_personalias WHERE organization_id = organization.id AND handle_key = asked.person)
+    )
 FROM unnest((SELECT %s::text[]), (SELECT %s::text[]), (SELECT %s::text[]))
     WITH ORDINALITY AS asked (organization, project, person, position)
 LEFT JOIN LATERAL (
     SELECT id, slug, time_zone FROM accounts_organization
     WHERE slug IN (asked.organization, %s) ORDER BY slug = asked.organization DESC LIMIT 1
 ) AS organization ON true
-CROSS JOIN ({beside}) AS beside
-"""
+"""  # noqa: S608 - no outside input
 
 MAKE_DEFAULT_ORGANIZATION = """
 INSERT INTO accounts_organization (name, slug, time_zone, show_user_cost, created_at)
@@ -76,51 +120,78 @@ VALUES (%s, %s, 'UTC', false, now()) ON CONFLICT DO NOTHING
 """
 
 MAKE_PROJECTS = """
-INSERT INTO accounts_project (organization_id, slug, name, created_at)
-SELECT %s, slug, slug, now() FROM unnest(%s::text[]) AS slug ON CONFLICT DO NOTHING
+INSERT INTO accounts_project (organization_id, slug, slug_key, name, created_at)
+SELECT %s, slug, key, slug, now() FROM unnest(%s::text[], %s::text[]) AS project (slug, key) ON CONFLICT DO NOTHING
 """
 
 MAKE_PEOPLE = """
-INSERT INTO accounts_user (organization_id, handle, username, password, first_name, last_name, email,
+INSERT INTO accounts_user (organization_id, handle, handle_key, username, password, first_name, last_name, email,
                            is_superuser, is_staff, is_active, date_joined)
-SELECT %s, handle, username, password, '', '', '', false, false, false, now()
-FROM unnest(%s::text[], %s::text[], %s::text[]) AS person (handle, username, password)
+SELECT %s, handle, key, username, password, '', '', '', false, false, false, now()
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS person (handle, key, username, password)
 ON CONFLICT DO NOTHING RETURNING handle
 """
 
 COUNT = {
-    "projects": "SELECT count(*) FROM accounts_project WHERE organization_id = %s",
-    "users": "SELECT count(*) FROM accounts_user WHERE organization_id = %s",
+    "projects": "SELECT count(*) FROM accounts_project WHERE organization_id = %s AND merged_into_id IS NULL",
+    "users": "SELECT count(*) FROM accounts_user WHERE organization_id = %s AND merged_into_id IS NULL",
 }
 
 
-def resolve(
-    connection: psycopg.Connection, names: Iterable[Names], beside: str = "SELECT"
-) -> tuple[dict[Names, Whose], tuple[Any, ...]]:
-    """Everybody's ids, and the one row that the SELECT ``beside`` yields, which costs no round trip of its own.
-    Raises only what the connection raises.
+def resolve(connection: psycopg.Connection, names: Iterable[Names]) -> tuple[Mapping[Names, Whose], str]:
+    """The ids for all names, and the generation in which they are valid. Raises only errors of the connection.
 
-    An empty or unknown organization is the default one. An unknown project is made, and so is an unknown person, who
-    cannot sign in, up to settings.PROJECT_CAP and USER_CAP in an organization. Names are compared byte by byte.
+    An empty or unknown organization means the default one. Unknown projects and people (who cannot sign in) are created
+    up to settings.PROJECT_CAP and USER_CAP in an organization. Organizations are compared byte by byte, people and
+    projects by the keys of their names and aliases (``accounts.names``).
     """
     wanted = list(dict.fromkeys(names))
-    if not wanted:
-        return {}, ()
-    rows, answer = _look_up(connection, wanted, beside)
+    now = generation.current(connection)
+    known = _known if _known.generation == now else _Known(now)
+    found = {one: whose for one in wanted if (whose := known.whose(one)) is not None}
+    if missing := [one for one in wanted if one not in found]:
+        rest, seen = _found(connection, missing)
+        if seen != now:  # Something was changed meanwhile, perhaps what is in memory.
+            rest, seen = _found(connection, wanted)
+        _remember(seen, rest)
+        return found | rest, seen
+    return found, now
+
+
+def _found(connection: psycopg.Connection, wanted: list[Names]) -> tuple[dict[Names, Whose], str]:
+    """The ids for the names from the database, where missing rows are created, and the generation of that moment."""
+    rows, seen = _look_up(connection, wanted)
     if any(map(_is_incomplete, rows)):
         _make_missing(connection, [row.names for row in rows if _is_incomplete(row)])
-        rows, answer = _look_up(connection, wanted, beside)
-    return {row.names: _whose(row) for row in rows}, answer
+        rows, seen = _look_up(connection, wanted)
+    return {row.names: _whose(row) for row in rows}, seen
 
 
-def _look_up(
-    connection: psycopg.Connection, wanted: list[Names], beside: str = "SELECT"
-) -> tuple[list[_Row], tuple[Any, ...]]:
-    columns = [list(column) for column in zip(*wanted, strict=True)]
+def _remember(seen: str, found: Mapping[Names, Whose]) -> None:
+    """Keep in memory what was found. Threads may do so at once: what one of them loses is only looked up again."""
+    global _known
+    known = _known
+    if known.generation != seen or len(known) > MAX_KNOWN:
+        known = _Known(seen)
+    for names, whose in found.items():
+        known.add(names, whose)
+    _known = known
+
+
+_known = _Known("")
+
+
+def _look_up(connection: psycopg.Connection, wanted: list[Names]) -> tuple[list[_Row], str]:
+    """A row for each of the names, and the generation, all as of one moment."""
+    columns = [
+        [names.organization.replace("\0", "").encode("utf-8", "replace").decode() for names in wanted],
+        [_key(names.project) for names in wanted],
+        [_key(names.user) for names in wanted],
+    ]
     with connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute(LOOK_UP.format(beside=beside), [*columns, settings.DEFAULT_ORGANIZATION])
+        cursor.execute(LOOK_UP, [*columns, settings.DEFAULT_ORGANIZATION])
         found = cursor.fetchall()
-    return [_Row(wanted[row[0] - 1], *row[1:6]) for row in found], found[0][6:]
+    return [_Row(wanted[position - 1], *ids) for _, position, *ids in found], found[0][0]
 
 
 def _whose(row: _Row) -> Whose:
@@ -132,20 +203,32 @@ def _whose(row: _Row) -> Whose:
 
 
 def _is_incomplete(row: _Row) -> bool:
-    """Whether something is to be made for it."""
+    """Whether an organization, a project or a person has to be created for the row."""
     return row.organization_id is None or _lacks_project(row) or _lacks_user(row)
 
 
 def _lacks_project(row: _Row) -> bool:
-    return bool(row.names.project) and row.project_id is None and not _is_full("projects", row.organization_id)
+    return bool(_key(row.names.project)) and row.project_id is None and not _is_full("projects", row.organization_id)
 
 
 def _lacks_user(row: _Row) -> bool:
-    return bool(row.names.user) and row.user_id is None and not _is_full("users", row.organization_id)
+    return bool(_key(row.names.user)) and row.user_id is None and not _is_full("users", row.organization_id)
+
+
+def _key(name: str) -> str:
+    return folded(written(name))
+
+
+def _first_written(names: Iterable[str]) -> Collection[str]:
+    """The names as they will be stored, each in the spelling that comes first."""
+    spellings: dict[str, str] = {}
+    for name in names:
+        spellings.setdefault(_key(name), written(name))
+    return spellings.values()
 
 
 def _make_missing(connection: psycopg.Connection, wanted: list[Names]) -> None:
-    """Make what ``wanted`` lacks and nobody else made meanwhile."""
+    """Create the missing rows for ``wanted``, except those that another process has created meanwhile."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         rows, _ = _look_up(connection, wanted)
@@ -155,8 +238,8 @@ def _make_missing(connection: psycopg.Connection, wanted: list[Names]) -> None:
             rows, _ = _look_up(connection, wanted)
         for organization_id, slug in sorted({(row.organization_id, row.slug) for row in rows if row.organization_id}):
             own = [row for row in rows if row.organization_id == organization_id]
-            projects = dict.fromkeys(row.names.project for row in own if _lacks_project(row))
-            handles = dict.fromkeys(row.names.user for row in own if _lacks_user(row))
+            projects = _first_written(row.names.project for row in own if _lacks_project(row))
+            handles = _first_written(row.names.user for row in own if _lacks_user(row))
             _make_projects(connection, organization_id, projects)
             _make_people(connection, organization_id, slug, handles)
 
@@ -164,23 +247,25 @@ def _make_missing(connection: psycopg.Connection, wanted: list[Names]) -> None:
 def _make_projects(connection: psycopg.Connection, organization_id: int, slugs: Collection[str]) -> None:
     slugs = _within_cap(connection, "projects", organization_id, slugs, settings.PROJECT_CAP)
     if slugs:
-        connection.execute(MAKE_PROJECTS, [organization_id, slugs])
+        connection.execute(MAKE_PROJECTS, [organization_id, slugs, [_key(slug) for slug in slugs]])
 
 
 def _make_people(connection: psycopg.Connection, organization_id: int, slug: str, handles: Collection[str]) -> None:
-    """Each under the first username that is free: the handle, the handle at the organization, one that nobody has."""
+    """Create people, each with the first of these usernames that is free: the handle, the handle with the
+    organization's slug, the handle with a random suffix."""
     pending = _within_cap(connection, "users", organization_id, handles, settings.USER_CAP)
     username: Callable[[str], str]
     for username in (
-        lambda handle: handle[:MAX_USERNAME],
-        lambda handle: f"{handle}@{slug}"[:MAX_USERNAME],
-        lambda handle: f"{handle[: MAX_USERNAME - 17]}~{secrets.token_hex(8)}",
+        lambda handle: shortened(handle, MAX_USERNAME),
+        lambda handle: shortened(f"{handle}@{slug}", MAX_USERNAME),
+        lambda handle: shortened(f"{handle}~{secrets.token_hex(8)}", MAX_USERNAME),
     ):
         if not pending:
             return
-        usernames, passwords = [username(h) for h in pending], [make_password(None) for _ in pending]
+        keys, usernames = [_key(handle) for handle in pending], [username(handle) for handle in pending]
+        passwords = [make_password(None) for _ in pending]
         with connection.cursor(row_factory=tuple_row) as cursor:
-            cursor.execute(MAKE_PEOPLE, [organization_id, pending, usernames, passwords])
+            cursor.execute(MAKE_PEOPLE, [organization_id, pending, keys, usernames, passwords])
             made = {handle for (handle,) in cursor}
         pending = [handle for handle in pending if handle not in made]
 
@@ -188,7 +273,7 @@ def _make_people(connection: psycopg.Connection, organization_id: int, slug: str
 def _within_cap(
     connection: psycopg.Connection, kind: str, organization_id: int, names: Collection[str], cap: int
 ) -> list[str]:
-    """The first of ``names`` that there is room for."""
+    """The first of ``names``, as many as fit under the cap."""
     if not names:
         return []
     with connection.cursor(row_factory=tuple_row) as cursor:
@@ -200,7 +285,7 @@ def _within_cap(
     return list(names)[:room]
 
 
-# Process-wide, and merely a saving: losing it costs a count.
+# These caches belong to the process. Losing them only costs another count or another warning.
 _full_until: dict[tuple[str, int], float] = {}
 _warned: set[tuple[object, ...]] = set()
 

@@ -1,4 +1,4 @@
-"""The forms of the organization's pages."""
+"""The forms of the pages about organizations."""
 
 import zoneinfo
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from django import forms
 from django.utils.text import slugify
 
-from accounts.invitations import Guest, check_address
-from accounts.models import MAX_NAME, Organization, Project, Role, Standing, User
+from accounts.invitations import Guest, check_address, username_at
+from accounts.models import Organization, Project, Role, Standing, User
+from accounts.names import MAX_NAME
 from accounts.roles import assignable_roles
 
 MAX_ADDRESS = 150
-"""Of an invited person, whose address becomes the username."""
-
+"""The longest e-mail address of an invited person, because it becomes the username."""
 
 ZONE_CHANGE = (
     "After a change, past requests move to the days and hours of the new zone too: their figures are rebuilt in the "
@@ -26,7 +26,7 @@ RETENTION = (
 
 
 class Styled(forms.BaseForm):
-    """Gives the fields that one types into the look of app.css."""
+    """A form whose text fields have the CSS class of app.css."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": ""} | kwargs)
@@ -36,9 +36,9 @@ class Styled(forms.BaseForm):
 
 
 class InvitationForm(Styled, forms.Form):
-    """``by`` is who invites; nobody can give a role that they may not give."""
+    """An invitation by ``by``, with a choice of the roles that ``by`` may give."""
 
-    email = forms.EmailField(label="E-mail address", max_length=MAX_ADDRESS, help_text="It is also the username.")
+    email = forms.EmailField(label="E-mail address", max_length=MAX_ADDRESS)
     role = forms.ChoiceField()
     first_name = forms.CharField(max_length=150, required=False)
     last_name = forms.CharField(max_length=150, required=False)
@@ -61,7 +61,7 @@ class InvitationForm(Styled, forms.Form):
 
 
 def role_field(by: User) -> forms.ChoiceField:
-    """The roles that ``by`` may give, the least of them first."""
+    """A choice of the roles that ``by`` may give, the weakest first."""
     roles = [(str(role), str(role)) for role in reversed(assignable_roles(by))]
     return forms.ChoiceField(choices=roles, widget=forms.Select(attrs={"class": "input"}))
 
@@ -72,42 +72,58 @@ class RoleForm(Styled, forms.Form):
         self.fields["role"] = role_field(by)
 
 
+def name_in_calls() -> forms.CharField:
+    """The field for the name in calls of an existing person or project."""
+    return forms.CharField(
+        label="Name in calls",
+        max_length=MAX_NAME,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "input"}),
+        help_text="Calls may go on to say the former one. Whether letters are capitals makes no difference. Empty: "
+        "as it is.",
+    )
+
+
 class PersonForm(Styled, forms.ModelForm[User]):
-    """A person's name; the address too as long as the invitation is open, since it may have been mistyped."""
+    """A person's name and name in calls. While the invitation is open, also the address, since it may be mistyped."""
 
     class Meta:
         model = User
-        fields = ("first_name", "last_name", "email")
+        fields = ("first_name", "last_name", "handle", "email")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.standing is Standing.INVITED and self.instance.email == self.instance.username:
+        self.fields["handle"] = name_in_calls()
+        person = self.instance
+        if person.standing is Standing.INVITED and person.username == username_at(person.organization, person.email):
             self.fields["email"] = forms.EmailField(
                 label="E-mail address",
                 max_length=MAX_ADDRESS,
                 widget=forms.EmailInput(attrs={"class": "input"}),
-                help_text="It is also the username. Links sent to another address stop working.",
+                help_text="Links sent to another address stop working.",
             )
         else:
             del self.fields["email"]
 
+    def clean_handle(self) -> str:
+        return self.cleaned_data["handle"] or self.instance.handle
+
     def clean_email(self) -> str:
-        """Its person signs in with it."""
         email: str = self.cleaned_data["email"].lower()
-        check_address(email, self.instance)
+        check_address(email, self.instance, self.instance.organization)
         return email
 
     def save(self, commit: bool = True) -> User:
-        """Nothing else of the person, who may have been shut out since this one was read."""
+        """Saves only the form's fields, because the person may have been shut out since they were read."""
         person = super().save(commit=False)
         if "email" in self.fields:
-            person.username = person.email
+            person.username = username_at(person.organization, person.email)
         person.save(update_fields=[*self.fields, "username"])
         return person
 
 
 class MemberFilter(Styled, forms.Form):
-    """Which people a page lists. Without a standing: members, of whatever standing."""
+    """The filter of a list of people. Without a standing, the list has all members."""
 
     q = forms.CharField(label="Search", max_length=MAX_NAME, required=False, widget=forms.SearchInput)
     standing = forms.ChoiceField(
@@ -121,8 +137,17 @@ class SearchForm(Styled, forms.Form):
     q = forms.CharField(label="Search", max_length=MAX_NAME, required=False, widget=forms.SearchInput)
 
 
+class SavesItsFields(forms.ModelForm[Any]):
+    """A form that saves only its own fields of a row, because the others may have changed since it was read."""
+
+    def save(self, commit: bool = True) -> Any:
+        row = super().save(commit=False)
+        row.save(update_fields=[*self.fields])
+        return row
+
+
 class ZonedForm(Styled, forms.ModelForm[Organization]):
-    """The time zone is typed, with proposals that the page lists under ``time-zones``."""
+    """A form whose time zone is a text field with proposals, which the page lists under ``time-zones``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -132,7 +157,7 @@ class ZonedForm(Styled, forms.ModelForm[Organization]):
         return sorted(zoneinfo.available_timezones())
 
 
-class SettingsForm(ZonedForm):
+class SettingsForm(SavesItsFields, ZonedForm):
     class Meta:
         model = Organization
         fields = ("name", "time_zone", "show_user_cost", "retention_days")
@@ -146,7 +171,7 @@ class SettingsForm(ZonedForm):
 
 
 class SluggedForm(Styled, forms.ModelForm[Any]):
-    """For a new thing that calls name by its slug, which follows from the name unless it is given."""
+    """A form for a new row with a slug, its name in calls. Without a given slug, it is made from the name."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -155,7 +180,7 @@ class SluggedForm(Styled, forms.ModelForm[Any]):
             max_length=MAX_NAME,
             required=False,
             widget=forms.TextInput(attrs={"class": "input"}),
-            help_text="Letters, digits, - and _. It stays as it is once made. Empty: made from the name.",
+            help_text="Letters, digits, - and _. Empty: made from the name.",
         )
 
     def clean(self) -> dict[str, Any]:
@@ -168,20 +193,32 @@ class SluggedForm(Styled, forms.ModelForm[Any]):
 
 
 class OrganizationForm(SluggedForm, ZonedForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["slug"].help_text += " It stays as it is once made."
+
     class Meta:
         model = Organization
         fields = ("name", "slug", "time_zone", "show_user_cost")
 
 
 class ProjectForm(SluggedForm):
-    """A new project of ``instance.organization``."""
+    """The form for a new project of ``instance.organization``."""
 
     class Meta:
         model = Project
         fields = ("name", "slug")
 
 
-class RenameForm(Styled, forms.ModelForm[Project]):
+class RenameForm(Styled, SavesItsFields):
     class Meta:
         model = Project
-        fields = ("name",)
+        fields = ("name", "slug")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["slug"] = name_in_calls()
+
+    def clean_slug(self) -> str:
+        slug: str = self.cleaned_data["slug"] or self.instance.slug
+        return slug

@@ -1,4 +1,4 @@
-"""The people of an organization: who they are, what they may do; inviting them, shutting them out."""
+"""The pages about the people of an organization: list, invitation, name, role, deactivation and password links."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,30 +15,32 @@ from accounts.audit import record
 from accounts.changes import save_recorded
 from accounts.decorators import actor_of, administered, for_super_admins
 from accounts.forms import InvitationForm, MemberFilter, PersonForm, RoleForm
-from accounts.invitations import days_of_a_link, invite, mail_link, password_link, sends_mail
+from accounts.invitations import invite
+from accounts.links import can_be_mailed, days_of_a_link, mail_link, sends_mail, shown_link
+from accounts.merging import still_moving
 from accounts.models import OF_STANDING, SEEN_IN_CALLS, Organization, Role, Standing, User
 from accounts.paging import page_of
 from accounts.roles import may_change, set_active, set_role
 from accounts.search import containing
 from accounts.viewer import Viewer
 
-WORDS = ("handle", "username", "email", "first_name", "last_name")
-"""The fields in which a search looks."""
+WORDS = ("handle_key", "aliases__handle_key", "email", "first_name", "last_name")
+"""The fields that are searched."""
 
 
 @require_safe
 @never_cache
 @administered(Organization)
 def members(request: HttpRequest, viewer: Viewer, organization: Organization) -> HttpResponse:
-    return _list(request, User.objects.filter(organization=organization), organization)
+    return _list(request, User.objects.filter(organization=organization, merged_into=None), organization)
 
 
 @require_safe
 @never_cache
 @for_super_admins
 def people_without_organization(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """Super Admins need none; anybody else of these sees nothing yet."""
-    return _list(request, User.objects.filter(organization=None), None)
+    """The people without an organization: Super Admins, who need none, and others, who see nothing yet."""
+    return _list(request, User.objects.filter(organization=None, merged_into=None), None)
 
 
 def _list(request: HttpRequest, people: QuerySet[User], organization: Organization | None) -> HttpResponse:
@@ -58,7 +60,7 @@ def _matching(people: QuerySet[User], q: str, standing: str) -> QuerySet[User]:
 @never_cache
 @administered(Organization)
 def member_invite(request: HttpRequest, viewer: Viewer, organization: Organization) -> HttpResponse:
-    """``?handle=…`` proposes somebody whom calls have named."""
+    """The page that invites somebody. ``?handle=…`` fills in the name of a person known from calls."""
     by = actor_of(request)
     form = InvitationForm(request.POST or None, initial={"handle": request.GET.get("handle", "")}, by=by)
     if request.method == "POST" and form.is_valid():
@@ -76,10 +78,12 @@ def member_invite(request: HttpRequest, viewer: Viewer, organization: Organizati
 @never_cache
 @administered(User)
 def member(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
-    """One person. Posting changes the name."""
+    """The page of one person. Posting changes the name."""
     by = actor_of(request)
+    if person.merged_into is not None:
+        return redirect("member", person.merged_into.pk)
     if request.method == "POST":
-        _check_changeable(person, by)
+        check_changeable(person, by)
     form = PersonForm(request.POST or None, instance=person)
     if request.method == "POST" and form.is_valid() and save_recorded(form, "member.change", by=by):
         messages.success(request, f"{person.display_name} is saved.")
@@ -91,7 +95,10 @@ def member(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
         "form": form,
         "role_form": RoleForm(initial={"role": person.role}, by=by),
         "is_self": person.pk == by.pk,
+        "may_rename": person.organization is not None and may_change(person, by),
+        "still_moving": still_moving(person),
         "may_change": may_change(person, by) and person.standing is not Standing.SEEN_IN_CALLS,
+        "may_make_link": can_be_mailed(person) or _may_show_link(person, by),
     }
     return render(request, "accounts/member.html", context)
 
@@ -102,7 +109,7 @@ def member_role(request: HttpRequest, viewer: Viewer, person: User) -> HttpRespo
     by = actor_of(request)
     form = RoleForm(request.POST, by=by)
     if not form.is_valid():
-        _check_changeable(person, by)
+        check_changeable(person, by)
         messages.error(request, "Please choose one of the roles.")
         return redirect("member", person.pk)
     role = Role(form.cleaned_data["role"])
@@ -127,19 +134,21 @@ def member_reactivate(request: HttpRequest, viewer: Viewer, person: User) -> Htt
 @never_cache
 @administered(User)
 def member_link(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
-    """A new link for who has lost the invitation or the password."""
+    """Makes a new link for a person who has lost the invitation or the password."""
     by = actor_of(request)
-    _check_changeable(person, by)
+    check_changeable(person, by)
     if not person.is_active:
         messages.error(request, f"{person.display_name} is not active, so that a link would not help.")
         return redirect("member", person.pk)
-    record("password_link.make", person.username, by=by, organization=person.organization, changes={})
+    if not (can_be_mailed(person) or _may_show_link(person, by)):
+        return _not_mailed(request, person)
+    record("password_link.make", str(person), by=by, organization=person.organization, changes={})
     return _hand_over(request, person, by)
 
 
 def _attempt(request: HttpRequest, person: User, outcome: str, change: Callable[[], None]) -> HttpResponse:
-    """Make a change that the rules may refuse, and say what came of it."""
-    _check_changeable(person, actor_of(request))
+    """Make a change that may raise ValidationError, and show its outcome as a message."""
+    check_changeable(person, actor_of(request))
     try:
         change()
     except ValidationError as error:
@@ -149,23 +158,39 @@ def _attempt(request: HttpRequest, person: User, outcome: str, change: Callable[
     return redirect("member", person.pk)
 
 
-def _check_changeable(person: User, by: User) -> None:
-    """An Admin sees the organization's Super Admins and changes nothing about them."""
+def check_changeable(person: User, by: User) -> None:
+    """PermissionDenied if ``by`` may not change the person: an Admin sees the organization's Super Admins but cannot
+    change them."""
     if not may_change(person, by):
         raise PermissionDenied
 
 
+def _may_show_link(person: User, by: User) -> bool:
+    """Whether ``by`` may see the person's link, and so could choose the password. Only a Super Admin may see the link
+    of a person who has a password."""
+    return person.standing is Standing.INVITED or by.role is Role.SUPER_ADMIN
+
+
 def _hand_over(request: HttpRequest, person: User, by: User) -> HttpResponse:
-    """Send the link that lets a person choose a password, or else show it, this once, to who asked for it."""
-    link = password_link(request, person)
-    if mail_link(link, person, by=by):
+    """Mail the person a link to choose a password. If that fails, show the link once to ``by``, who may have to be a
+    Super Admin for that."""
+    if mail_link(request, person, by=by):
         messages.success(request, f"A link to choose a password is on its way to {person.email}.")
         return redirect("member", person.pk)
+    if not _may_show_link(person, by):
+        return _not_mailed(request, person)
+    record("password_link.show", str(person), by=by, organization=person.organization, changes={})
     context: dict[str, Any] = {
         "organization": person.organization,
         "tab": "members" if person.organization else "people",
         "person": person,
-        "link": link,
+        "link": shown_link(request, person, by=by),
         "days": days_of_a_link(),
     }
     return render(request, "accounts/link.html", context)
+
+
+def _not_mailed(request: HttpRequest, person: User) -> HttpResponse:
+    name = person.display_name
+    messages.error(request, f"No link could be mailed to {name}. A Super Admin can make one, to be passed on by hand.")
+    return redirect("member", person.pk)

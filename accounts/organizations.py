@@ -1,4 +1,4 @@
-"""Organizations: the list for Super Admins, a new one, and the settings of one."""
+"""The pages that list organizations for Super Admins, add an organization, and change its settings."""
 
 from django.contrib import messages
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
@@ -28,15 +28,15 @@ def organizations(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     found = containing(everything, form.cleaned_data["q"], ("name", "slug")) if form.is_valid() else everything.none()
     rows = found.annotate(
         members=_count_of(User.objects.exclude(SEEN_IN_CALLS)),
-        seen_in_calls=_count_of(User.objects.filter(SEEN_IN_CALLS)),
-        project_count=_count_of(Project.objects.order_by()),
+        seen_in_calls=_count_of(User.objects.filter(SEEN_IN_CALLS, merged_into=None)),
+        project_count=_count_of(Project.objects.filter(merged_into=None).order_by()),
     )
-    context = {"tab": "organizations", "form": form, "page": page_of(request, rows)}
+    context = {"organization": None, "tab": "organizations", "form": form, "page": page_of(request, rows)}
     return render(request, "accounts/organizations.html", context)
 
 
 def _count_of(rows: QuerySet[User] | QuerySet[Project]) -> Coalesce:
-    """How many of ``rows`` an organization has. Joins would multiply them with each other."""
+    """The number of ``rows`` of an organization, from a subquery, since several joins would multiply the counts."""
     own = rows.filter(organization=OuterRef("pk")).values("organization").annotate(count=Count("pk")).values("count")
     return Coalesce(Subquery(own, output_field=IntegerField()), 0)
 
@@ -49,13 +49,14 @@ def organization_add(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and save_recorded(form, "organization.add", by=actor_of(request)):
         messages.success(request, f"{form.instance.name} is added. Invite its first members.")
         return redirect("members", form.instance.pk)
-    return render(request, "accounts/organization_add.html", {"tab": "organizations", "form": form})
+    context = {"organization": None, "tab": "organizations", "form": form}
+    return render(request, "accounts/organization_add.html", context)
 
 
 @require_safe
 @for_admins
 def organization(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """To the own one, or to the choice of all."""
+    """Redirects an Admin to their own organization, and a Super Admin to the list."""
     if viewer.organization_ids is None:
         return redirect("organizations")
     return redirect("members", *viewer.organization_ids)
@@ -76,7 +77,7 @@ def organization_settings(request: HttpRequest, viewer: Viewer, organization: Or
 
 
 def _saved(form: SettingsForm) -> str:
-    """What was saved, and what comes of it that cannot be taken back."""
+    """The message after saving. It warns if the change will delete requests."""
     days = form.instance.retention_days
     if days is None or "retention_days" not in form.changed_data:
         return "The settings are saved."

@@ -1,4 +1,4 @@
-"""Lists, a page at a time: one query for the count and one for the rows."""
+"""Pages of a list; each takes a query for the count and a query for the rows."""
 
 from typing import Any
 
@@ -10,5 +10,5 @@ PAGE_SIZE = 50
 
 
 def page_of(request: HttpRequest, rows: QuerySet[Any]) -> Page[Any]:
-    """The page that ``?page=`` asks for; the first or last one where that is no number of a page."""
+    """The page in ``?page=``. A text that is no number gives the first page, too large a number the last one."""
     return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))

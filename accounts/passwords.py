@@ -1,40 +1,57 @@
-"""Passwords chosen by their owners: through a link, or by who knows the old one. Django's pages with our rules."""
+"""The pages on which people choose their own password, with a link or with the old password: Django's pages with
+additional rules."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
-from axes.utils import reset as lift_lockout
 from django.contrib import messages
-from django.contrib.auth import forms, views
+from django.contrib.auth import authenticate, forms, views
+from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpResponse
-from django.urls import reverse_lazy
+from django.http import HttpRequest, HttpResponse
+from django.urls import get_script_prefix, reverse_lazy, set_script_prefix
 
-from accounts.audit import record
-from accounts.invitations import days_of_a_link, link_tokens, sends_mail
-from accounts.models import User
+from accounts.attempts import TooManyAttemptsError, count_attempt, forget_attempts
+from accounts.audit import Changes, record
+from accounts.invitations import take_address_as_username
+from accounts.links import Link, LinkTokens, days_of_a_link, sends_mail
+from accounts.models import Standing, User
 
 _post = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
 
 
 class ForgottenForm(forms.PasswordResetForm):
-    """Finds also those who were invited and have not chosen a password yet."""
+    """Django's form, which here also finds people who were invited and have not chosen a password yet."""
 
     def get_users(self, email: str) -> Any:
-        """The mail goes to the address on record, whatever was typed."""
+        """The active accounts with this address. An address may have an account in each of several organizations, and
+        each gets a mail to the address on record. Requests for one address are limited like attempts to sign in.
+        """
+        try:
+            count_attempt(f"link for {email.lower()}", None)
+        except TooManyAttemptsError:
+            return User.objects.none()
         people = User.objects.filter(email__iexact=email, is_active=True)
         return people if sends_mail() else people.none()
 
     def send_mail(self, *args: Any, **kwargs: Any) -> None:
-        """Behind the answer, which would else take longer for an address that exists."""
-        _post.submit(super().send_mail, *args, **kwargs)
+        """Sends in a thread, because a slower answer would reveal that an address has an account."""
+        _post.submit(_under, get_script_prefix(), super().send_mail, *args, **kwargs)
+
+
+def _under(root_path: str, send: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Send a mail whose links begin with the root path. Django keeps the root path in each thread, so the thread that
+    sends mail has to set it."""
+    set_script_prefix(root_path)
+    send(*args, **kwargs)
 
 
 class ForgottenView(views.PasswordResetView):
-    """Says the same whether the address exists or not."""
+    """The page for a forgotten password. The answer is the same whether the address has an account or not."""
 
     form_class = ForgottenForm
-    token_generator = link_tokens
+    token_generator = LinkTokens()
     template_name = "accounts/password_forgotten.html"
     email_template_name = "accounts/mail/forgotten.txt"
     subject_template_name = "accounts/mail/forgotten_subject.txt"
@@ -46,37 +63,111 @@ class ForgottenView(views.PasswordResetView):
         return super().form_valid(form)
 
 
-class SetForm(forms.SetPasswordForm):  # type: ignore[type-arg]  # no type arguments at run time
-    """Saves nothing but the password. Making it takes a moment, in which its person may have been shut out."""
+class NewPasswordForm(forms.SetPasswordForm):  # type: ignore[type-arg]  # no type arguments at run time
+    """A form that saves only the password, with an audit record. The password is hashed before the transaction, which
+    takes a moment; so ``check`` looks at the person as stored afterwards, who may have been shut out meanwhile.
+    """
+
+    action: ClassVar[str]
+    """The action in the audit record."""
 
     def save(self, commit: bool = True) -> User:
         user: User = super().save(commit=False)
-        user.save(update_fields=["password"])
+        with transaction.atomic():
+            self.check(User.objects.select_for_update().get(pk=user.pk))
+            user.save(update_fields=["password"])
+            self.saved(user)
+            record(self.action, str(user), by=user, organization=user.organization, changes=self.told())
         return user
 
+    def check(self, stored: User) -> None:
+        """Raise an error if the password may not be saved; ``stored`` is the person as stored now."""
 
-class ChangeForm(SetForm, forms.PasswordChangeForm):
-    """The same, for who knows the old password."""
+    def saved(self, user: User) -> None:
+        """Hook for further changes in the transaction that saves the password."""
+
+    def told(self) -> Changes:
+        """The changes in the audit record."""
+        return {}
+
+
+class LinkUsedError(Exception):
+    """Another password was set while this one was being hashed, so that the link is used up."""
+
+
+class SetForm(NewPasswordForm):
+    """The form behind a link. For an invalid link Django makes one without a user and does not show it."""
+
+    action = "password.set"
+
+    def __init__(self, user: User | None, *args: Any, link: Link | None = None, **kwargs: Any) -> None:
+        super().__init__(user, *args, **kwargs)
+        self.link = link
+        self.accepts_invitation = user is not None and user.standing is Standing.INVITED
+        self.former_password = user.password if user is not None else ""
+
+    def check(self, stored: User) -> None:
+        """LinkUsedError if the link was used meanwhile: it works only once, even if used twice at the same moment."""
+        if stored.password != self.former_password:
+            raise LinkUsedError
+
+    def saved(self, user: User) -> None:
+        if self.accepts_invitation and self.link and self.link.is_mailed:
+            take_address_as_username(user)
+
+    def told(self) -> Changes:
+        """The maker of the link, who may have used it, and whether it was mailed or shown; empty if the owner asked for
+        the link."""
+        if self.link is None or self.link.maker_id is None:
+            return {}
+        maker = User.objects.get(pk=self.link.maker_id)
+        return {"link made by": (None, maker), "link was": (None, "mailed" if self.link.is_mailed else "shown")}
+
+
+class ChangeForm(NewPasswordForm, forms.PasswordChangeForm):
+    """The form for people who know the old password. Guesses of it count as attempts to sign in."""
+
+    action = "password.change"
+
+    def __init__(self, user: User, *args: Any, request: HttpRequest | None = None, **kwargs: Any) -> None:
+        super().__init__(user, *args, **kwargs)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        old: str = self.cleaned_data["old_password"]
+        if authenticate(self.request, username=self.user.get_username(), password=old) is None:
+            raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return old
 
 
 class SetView(views.PasswordResetConfirmView):
-    """The page behind a link. Links of those who were deactivated meanwhile do not work."""
+    """The page behind a link. The link of a person who was deactivated does not work."""
 
+    link: Link | None = None
     form_class = SetForm
-    token_generator = link_tokens
     template_name = "accounts/password_set.html"
     success_url = reverse_lazy("sign-in")
 
     def get_user(self, uidb64: str) -> User | None:
-        user = super().get_user(uidb64)
-        return user if isinstance(user, User) and user.is_active else None
+        """The person whose password the link sets; None if there is none. From here on, Django checks the token with
+        the tokens of this kind of link."""
+        self.link = Link.read(uidb64)
+        if self.link is None:
+            return None
+        self.token_generator = self.link.tokens
+        return User.objects.filter(pk=self.link.person_id, is_active=True).first()
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"link": self.link}
 
     def form_valid(self, form: Any) -> HttpResponse:
-        user: User = form.user
-        with transaction.atomic():
+        try:
             response = super().form_valid(form)
-            record("password.set", user.username, by=user, organization=user.organization, changes={})
-        lift_lockout(username=user.username)
+        except LinkUsedError:
+            self.validlink = False
+            return self.render_to_response(self.get_context_data())
+        user: User = form.user
+        forget_attempts(user.username)
         messages.success(self.request, f"Your password is set. Sign in as {user.username}.")
         return response
 
@@ -86,9 +177,5 @@ class ChangeView(views.PasswordChangeView):
     template_name = "accounts/password_change.html"
     success_url = reverse_lazy("password-change-done")
 
-    def form_valid(self, form: Any) -> HttpResponse:
-        user: User = form.user
-        with transaction.atomic():
-            response = super().form_valid(form)
-            record("password.change", user.username, by=user, organization=user.organization, changes={})
-        return response
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"request": self.request}

@@ -1,4 +1,4 @@
-"""Changing what somebody may do. Everything that sets a role, lets in or shuts out goes through here."""
+"""The rules for changing roles and for letting people in or shutting them out. All code that does so uses them."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from accounts.models import Role, Standing, User
 
 
 def super_admins() -> QuerySet[User]:
-    """Those who can act as Super Admin now."""
+    """The active Super Admins."""
     in_charge = Q(is_superuser=True) | Q(groups__name=Role.SUPER_ADMIN)
     return User.objects.filter(in_charge, is_active=True).distinct()
 
@@ -25,7 +25,10 @@ def assignable_roles(by: User) -> tuple[Role, ...]:
 
 
 def may_change(user: User, by: User) -> bool:
-    """A Super Admin may change everybody; an Admin the own organization's people, except its Super Admins."""
+    """Whether ``by`` may change ``user``. A Super Admin may change everybody, an Admin the people of the own
+    organization except its Super Admins. Nobody may change a person who was merged into another."""
+    if user.merged_into_id is not None:
+        return False
     if by.role is Role.SUPER_ADMIN:
         return True
     is_colleague = by.organization_id is not None and user.organization_id == by.organization_id
@@ -33,9 +36,9 @@ def may_change(user: User, by: User) -> bool:
 
 
 def check_role_change(user: User, role: Role | None, *, is_active: bool, by: User | None) -> None:
-    """ValidationError if ``by`` may not make ``user`` what is asked: nobody changes the own role or locks themselves
-    out, Admins have nothing to say about Super Admins and other organizations, and the last Super Admin stays. Call it
-    in the transaction that makes the change.
+    """ValidationError if ``by`` may not give ``user`` this role and activity. Nobody can change the own role or shut
+    themselves out, an Admin cannot change Super Admins or people of other organizations, and the last Super Admin
+    stays. Call this in the transaction that makes the change.
     """
     if by is not None and by.pk == user.pk and (role != user.role or is_active != user.is_active):
         raise ValidationError("You cannot change your own role. Ask another Super Admin.", code="own_role")
@@ -51,14 +54,14 @@ def check_role_change(user: User, role: Role | None, *, is_active: bool, by: Use
 
 
 def role_of(group_names: Iterable[str], *, is_superuser: bool = False) -> Role | None:
-    """The strongest role among the groups."""
+    """The strongest role among the groups; None without one."""
     names = set(group_names)
     return Role.SUPER_ADMIN if is_superuser else next((role for role in Role if role in names), None)
 
 
 @transaction.atomic
 def set_role(user: User, role: Role | None, *, by: User | None = None) -> None:
-    """Give ``user`` this role and no other; groups that are not roles are kept. ValidationError if ``by`` may not."""
+    """Give ``user`` this role instead of the present one; other groups stay. ValidationError if ``by`` may not."""
     _reread(user)
     _check_member(user)
     check_role_change(user, role, is_active=user.is_active, by=by)
@@ -66,11 +69,11 @@ def set_role(user: User, role: Role | None, *, by: User | None = None) -> None:
         return
     changes = {"role": (user.role, role)}
     replace_role(user, role)
-    record("role.change", user.username, by=by, organization=user.organization, changes=changes)
+    record("role.change", str(user), by=by, organization=user.organization, changes=changes)
 
 
 def replace_role(user: User, role: Role | None) -> None:
-    """What ``set_role`` does once it is allowed, for those who have checked and record it themselves."""
+    """Replace the role without a check and without an audit record, which the caller is responsible for."""
     if user.is_superuser and role is not Role.SUPER_ADMIN:
         User.objects.filter(pk=user.pk).update(is_superuser=False)
         user.is_superuser = False
@@ -82,7 +85,7 @@ def replace_role(user: User, role: Role | None) -> None:
 
 @transaction.atomic
 def set_active(user: User, is_active: bool, *, by: User | None = None) -> None:
-    """Let ``user`` in, or shut them out, which ends their sessions and links for good. ValidationError if ``by`` may
+    """Let ``user`` in, or shut them out, which ends their sessions and links permanently. ValidationError if ``by`` may
     not.
     """
     _reread(user)
@@ -94,7 +97,7 @@ def set_active(user: User, is_active: bool, *, by: User | None = None) -> None:
     user.save(update_fields=["is_active", "shut_out_at"])
     action = "member.reactivate" if is_active else "member.deactivate"
     changes = {"active": ("no", "yes") if is_active else ("yes", "no")}
-    record(action, user.username, by=by, organization=user.organization, changes=changes)
+    record(action, str(user), by=by, organization=user.organization, changes=changes)
 
 
 def _check_member(user: User) -> None:
@@ -103,16 +106,16 @@ def _check_member(user: User) -> None:
 
 
 def _take_turns() -> None:
-    """One change of a role at a time, so that two people who demote each other at the same moment do not both win."""
+    """Let only one transaction change roles at a time. Otherwise the last two Super Admins could demote each other."""
     Group.objects.select_for_update().get(name=Role.SUPER_ADMIN)
 
 
 def _reread(user: User) -> None:
-    """As it is now: somebody may have promoted or moved the person since it was read."""
+    """Read the person again, after waiting for other changes of roles, because these may have changed the person."""
     _take_turns()
     user.refresh_from_db()
     _forget_role(user)
 
 
 def _forget_role(user: User) -> None:
-    user.__dict__.pop("role", None)  # it is cached
+    user.__dict__.pop("role", None)  # The role is a cached property.

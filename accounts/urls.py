@@ -1,9 +1,9 @@
-"""Signing in and out, passwords, and the pages of organizations."""
+"""The addresses of the pages for signing in and out, for passwords, and for organizations."""
 
 from django.contrib.auth import views
 from django.urls import path
 
-from accounts import audit_trail, members, organizations, passwords, projects
+from accounts import aliases, audit_trail, keys, members, organizations, passwords, projects
 
 sign_in = views.LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True)
 password_change_done = views.PasswordChangeDoneView.as_view(template_name="accounts/password_change_done.html")
@@ -20,12 +20,17 @@ urlpatterns = [
     path("organizations/", organizations.organizations, name="organizations"),
     path("organizations/add/", organizations.organization_add, name="organization-add"),
     path("organizations/people/", members.people_without_organization, name="people"),
+    path("organizations/keys/", keys.all_keys, name="all-keys"),
     path("organizations/audit/", audit_trail.whole_audit_trail, name="whole-audit-trail"),
     path("organization/", organizations.organization, name="organization"),
     path("organization/<int:pk>/members/", members.members, name="members"),
     path("organization/<int:pk>/members/invite/", members.member_invite, name="member-invite"),
     path("organization/<int:pk>/projects/", projects.projects, name="projects"),
     path("organization/<int:pk>/projects/add/", projects.project_add, name="project-add"),
+    path("organization/<int:pk>/keys/", keys.keys, name="keys"),
+    path("organization/<int:pk>/keys/add/", keys.key_add, name="key-add"),
+    path("organization/<int:pk>/keys/groq/", keys.provider_key, name="provider-key"),
+    path("organization/<int:pk>/keys/groq/remove/", keys.provider_key_remove, name="provider-key-remove"),
     path("organization/<int:pk>/settings/", organizations.organization_settings, name="organization-settings"),
     path("organization/<int:pk>/audit/", audit_trail.audit_trail, name="audit-trail"),
     path("organization/members/<int:pk>/", members.member, name="member"),
@@ -33,5 +38,11 @@ urlpatterns = [
     path("organization/members/<int:pk>/deactivate/", members.member_deactivate, name="member-deactivate"),
     path("organization/members/<int:pk>/reactivate/", members.member_reactivate, name="member-reactivate"),
     path("organization/members/<int:pk>/link/", members.member_link, name="member-link"),
+    path("organization/members/<int:pk>/alias/", aliases.member_alias_remove, name="member-alias-remove"),
+    path("organization/keys/<int:pk>/", keys.key, name="key"),
+    path("organization/keys/<int:pk>/rotate/", keys.key_rotate, name="key-rotate"),
+    path("organization/keys/<int:pk>/drop/", keys.key_drop_secret, name="key-drop-secret"),
+    path("organization/keys/<int:pk>/revoke/", keys.key_revoke, name="key-revoke"),
     path("organization/projects/<int:pk>/", projects.project, name="project"),
+    path("organization/projects/<int:pk>/alias/", aliases.project_alias_remove, name="project-alias-remove"),
 ]

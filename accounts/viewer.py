@@ -1,4 +1,4 @@
-"""Visibility as a value: who looks, and what that person may see. The one place that decides it."""
+"""Visibility as a value: the Viewer says what a person may see. No other code decides this."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -7,13 +7,13 @@ from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import Role, User
 
-EXPORT_PERMISSION = "analytics.export_usageevent"
+EXPORT_PERMISSION = "ledger.export_usageevent"
 EDIT_PRICING_PERMISSION = "pricing.add_price"
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """What one person may see. ``None`` for the ids means all of them; an empty set means nothing."""
+    """The rights of one person. ``None`` for a set of ids means all of them; an empty set means none."""
 
     role: Role | None
     organization_ids: frozenset[int] | None
@@ -28,27 +28,33 @@ class Viewer:
 
     @property
     def sees_pricing(self) -> bool:
-        """Prices are for those who see costs."""
+        """Whether the person sees prices, which everybody does who sees costs."""
         return self.sees_anything and self.sees_cost
 
     @property
     def administers(self) -> bool:
-        """The Django admin is for Super Admins, and so is what concerns all organizations."""
+        """Whether the person is a Super Admin, who uses the Django admin and pages about all organizations."""
         return self.role is Role.SUPER_ADMIN
 
     @property
     def administers_organizations(self) -> bool:
-        """Whether there is an organization whose people, projects and settings this person looks after."""
+        """Whether the person administers the people, projects and settings of at least one organization."""
         return self.role in (Role.SUPER_ADMIN, Role.ADMIN) and self.sees_anything
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether these are the rows of one person, while the role sees those of others as well."""
+        return self.role in (Role.SUPER_ADMIN, Role.ADMIN) and self.user_ids is not None
+
     def may_administer(self, organization_id: int | None) -> bool:
-        """Super Admin: every organization, and people without one (None). Admin: the own one. User: none."""
+        """Whether the person administers an organization, or (None) people without one. A Super Admin administers
+        everything, an Admin the own organization, a User nothing."""
         if self.organization_ids is None:
             return self.administers
         return self.administers_organizations and organization_id in self.organization_ids
 
     def narrowed_to(self, user: User) -> Self:
-        """The same, of one person's own rows in the person's own organization: less than before, never more."""
+        """This viewer, limited to the rows of ``user`` in the user's organization. The result never sees more."""
         organization_ids = frozenset() if user.organization_id is None else frozenset({user.organization_id})
         user_ids = frozenset({user.pk})
         if self.organization_ids is not None:
@@ -59,12 +65,13 @@ class Viewer:
 
     @classmethod
     def nobody(cls) -> Self:
-        """Sees nothing: a visitor, or somebody without organization and role."""
+        """A viewer who sees nothing: a visitor, or a person without role or organization."""
         return cls(None, frozenset(), frozenset(), sees_cost=False, may_export=False, may_edit_pricing=False)
 
     @classmethod
     def of(cls, user: User | AnonymousUser) -> Self:
-        """Super Admin: all organizations. Admin: the own one. User: own rows, costs if the organization shows them."""
+        """The viewer of a user. A Super Admin sees all organizations, an Admin the own organization, a User the own
+        rows, with costs if the organization shows them."""
         if isinstance(user, AnonymousUser) or not user.is_active or user.role is None:
             return cls.nobody()
         may_export = user.has_perm(EXPORT_PERMISSION)

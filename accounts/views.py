@@ -1,16 +1,22 @@
-"""The page for who guessed too often; the other pages of this app are Django's own views."""
-
-from typing import Any
+"""The pages for people who have to wait: after too many attempts to sign in, or while too many passwords are hashed."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from accounts.hashing import PATIENCE_SECONDS
 
-def locked_out(request: HttpRequest, response: HttpResponse | None, credentials: dict[str, Any] | None) -> HttpResponse:
-    """What django-axes answers instead of ``response`` while somebody has to wait."""
-    pause = settings.AXES_COOLOFF_TIME
-    context = {"minutes": int(pause.total_seconds() // 60)}
-    page = render(request, "accounts/locked_out.html", context, status=429)
-    page.headers["Retry-After"] = str(int(pause.total_seconds()))
+
+def locked_out(request: HttpRequest) -> HttpResponse:
+    """A 429 response that says how long to wait before the next attempt to sign in."""
+    seconds = int(settings.SIGN_IN_PAUSE.total_seconds())
+    page = render(request, "accounts/locked_out.html", {"minutes": seconds // 60}, status=429)
+    page.headers["Retry-After"] = str(seconds)
+    return page
+
+
+def busy(request: HttpRequest) -> HttpResponse:
+    """A 503 response for a password that was not checked, because too many others are being hashed."""
+    page = render(request, "accounts/busy.html", status=503)
+    page.headers["Retry-After"] = str(int(PATIENCE_SECONDS))
     return page

@@ -3,17 +3,24 @@
 from django.urls import path
 
 from analytics import views
-from analytics.pages.my_usage import my_usage
+from analytics.pages.models.estimate import estimate
 
 urlpatterns = [
     path("", views.overview, name="analytics"),
     path("choices/<str:name>/", views.choices, name="choices"),
     path("charts/", views.charts, name="analytics-charts"),
+    path("tables/", views.tables, name="analytics-tables"),
     path("requests/", views.requests, name="requests"),
     path("requests/<int:organization_id>-<int:pk>/", views.request_detail, name="request-detail"),
     path("sessions/", views.sessions, name="sessions"),
+    path("sessions/<int:organization_id>-<int:user_id>/", views.session_detail, name="session"),
+    path("sessions/export.jsonl", views.export_sessions_jsonl, name="export-sessions"),
     path("models/", views.models, name="models"),
-    path("my-usage/", my_usage, name="my-usage"),
+    path("models/estimate/", estimate, name="models-estimate"),
+    path("my-usage/", views.my_usage, name="my-usage"),
+    path("my-usage/charts/", views.my_charts, name="my-charts"),
+    path("my-usage/choices/<str:name>/", views.my_choices, name="my-choices"),
+    path("export/", views.export_table, name="export-table"),
     path("export.csv", views.export_csv, name="export-csv"),
     path("export.jsonl", views.export_jsonl, name="export-jsonl"),
 ]

@@ -2,96 +2,134 @@
 
 import logging
 import re
-import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.decorators import with_viewer
+from accounts.decorators import actor_of, with_own_viewer, with_viewer
+from accounts.places import NoPlaceError, Places, in_a_place
 from accounts.viewer import Viewer
-from analytics import detail, filters, menus, reports
-from analytics.export import CSV, JSONL, Format, TooManyExportsError
-from analytics.filters import FACETS, UNPRICED, Filters, facets_of
-from analytics.pages import Page
-from analytics.pages.models import MODELS
-from analytics.pages.overview import OVERVIEW, slow_results
-from analytics.pages.requests import REQUESTS
-from analytics.pages.sessions import SESSIONS
-from analytics.reports import Log, Report, event_of, snapshot
-from analytics.streaming import InAThread, InAThreadOfALoop
-from analytics.unpriced import unpriced
+from analytics import reports
+from analytics.display.unpriced_banner import unpriced
+from analytics.export.export import CSV, JSONL, Format
+from analytics.export.sessions import CONTENT_TYPE as SESSIONS_CONTENT_TYPE
+from analytics.export.sessions import export_sessions
+from analytics.export.streaming import Chunks, InAThread, InAThreadOfALoop
+from analytics.export.table import TABLE_FILES
+from analytics.failure import failed, is_partial
+from analytics.filters import menus
+from analytics.filters.facets import FACETS, facets_of
+from analytics.filters.filters import UNPRICED, Filters, read_filters
+from analytics.filters.table_form import FORMAT, TableForm
+from analytics.pages import Page, one_session
+from analytics.pages.models.page import MODELS
+from analytics.pages.my_usage import MY_USAGE
+from analytics.pages.overview.page import OVERVIEW, slow_results, slow_tables
+from analytics.pages.requests import detail
+from analytics.pages.requests.page import REQUESTS
+from analytics.pages.sessions import SESSIONS, sessions_of
+from analytics.reports import MAX_ROWS, Log, Report, TooManyRowsError, event_of, session_at, snapshot
+from groq_client.names import identity
 from pricing.models import Price
 
 logger = logging.getLogger(__name__)
 
 MAX_FILE_NAME = 150
+EXPORTED_AT_ONCE = 1_000
+"""The number of sessions that an export reads at once."""
 PLAIN_TEXT = "text/plain; charset=utf-8"
-TOO_MANY_EXPORTS = "Too many exports are being downloaded at the moment. Please try again in a minute."
+EXPORT_PLACES = Places(settings.MAX_EXPORTS, settings.MAX_EXPORTS_PER_PERSON)
+"""Limits of concurrent exports. An export holds a database connection until its reader is done, and pages need some."""
+TOO_MANY_EXPORTS = (
+    "Too many exports are being downloaded at the moment, by you or by others. Please try again in a minute."
+)
+TOO_MANY_ROWS = (
+    f"This table would have more than {MAX_ROWS:,} rows. Choose months rather than days, one dimension rather than two,"
+    " a shorter range, or a filter."
+)
 PAGES = (OVERVIEW, REQUESTS, SESSIONS, MODELS)
 WHOLE = "page"
 RESULTS_ELEMENT = "div#results"
-"""How htmx names the part of the page below the filters, which refreshes itself."""
+"""The name in htmx's headers of the part of the page below the filters, which refreshes itself."""
+
+
+def _guarded(page: Page, view: Callable[[HttpRequest, Viewer], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    return with_own_viewer(view) if page.is_own else with_viewer(view)
 
 
 def _view(page: Page) -> Callable[..., HttpResponseBase]:
-    """The view of a page: for htmx only the part of it that it wants to replace."""
+    """The view of a page. A request by htmx gets only the part of the page that it replaces."""
 
     def view(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         part = _part(request)
         try:
             with snapshot():
-                asked = filters.read(request.GET, viewer, page.settings)
-                seen = _version(viewer, asked)
+                filters = read_filters(request.GET, viewer, page.settings)
+                recorded = reports.number_recorded(viewer)
+                seen = _version(page, viewer, filters, recorded)
                 if request.headers.get("X-Seen") == seen:
                     return HttpResponse(status=204)
-                context = _context(page, viewer, asked, part, request.headers.get("X-Open-Menu", "")) | {"seen": seen}
+                context = _context(page, viewer, filters, part, request.headers.get("X-Open-Menu", ""))
+                context |= {"seen": seen, "is_unused": not recorded}
             response = render(request, f"analytics/{part}.html", context)
         except DatabaseError:
             logger.exception("Analytics could not be loaded.")
-            return _failed(request, part)
+            return failed(request)
         source = request.headers.get("HX-Source", "")
-        if part != WHOLE and source != RESULTS_ELEMENT:  # a refresh is no step in the history
-            header = "HX-Replace-Url" if source.startswith("input#") else "HX-Push-Url"  # nor is every letter typed
-            response[header] = f"{request.path}{asked.query if asked.query.pairs else ''}"
+        if part != WHOLE and source != RESULTS_ELEMENT:  # A refresh is no step in the browser's history.
+            header = "HX-Replace-Url" if source.startswith("input#") else "HX-Push-Url"  # Nor is a typed letter.
+            response[header] = f"{request.path}{filters.query if filters.query.pairs else ''}"
         patch_vary_headers(response, ["HX-Request-Type", "HX-Target"])
         return response
 
-    return require_safe(never_cache(with_viewer(view)))
+    return require_safe(never_cache(_guarded(page, view)))
 
 
 overview, requests, sessions, models = (_view(page) for page in PAGES)
+my_usage = _view(MY_USAGE)
 
 
-@require_safe
-@never_cache
-@with_viewer
-def charts(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """What the charts of the Overview show that takes longer: the page asks for it once it is there."""
-    try:
-        with snapshot():
-            context = slow_results(viewer, filters.read(request.GET, viewer))
-        return render(request, "analytics/overview/_slow.html", context)
-    except DatabaseError:
-        logger.exception("The charts could not be loaded.")
-        return render(request, "analytics/overview/_slow_failure.html", {"retry": request.get_full_path()}, status=503)
+def _slow_part(
+    page: Page, element: str, template: str, make: Callable[[Viewer, Filters], dict[str, Any]]
+) -> Callable[..., HttpResponseBase]:
+    """The view of a slower part of the Overview or of My Usage, which the page asks for after it is loaded."""
+
+    def view(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+        try:
+            with snapshot():
+                context = make(viewer, read_filters(request.GET, viewer, page.settings))
+            return render(request, f"analytics/overview/{template}", context)
+        except DatabaseError:
+            logger.exception("A part of a page could not be loaded.")
+            context = {"retry": request.get_full_path(), "element": element}
+            response = render(request, "analytics/overview/_slow_failure.html", context, status=503)
+            response["HX-Retarget"] = element  # This tells the page that the failure says itself what to do.
+            return response
+
+    return require_safe(never_cache(_guarded(page, view)))
+
+
+charts, my_charts = (_slow_part(page, "#slow", "_slow.html", slow_results) for page in (OVERVIEW, MY_USAGE))
+tables = _slow_part(OVERVIEW, "#late-tables", "_late_tables.html", slow_tables)
 
 
 @require_safe
 @never_cache
 @with_viewer
 def request_detail(request: HttpRequest, viewer: Viewer, organization_id: int, pk: int) -> HttpResponse:
-    """Everything about one event: as a page, or only its content for the drawer beside the list."""
+    """Everything about one event: a whole page, or only the content for the drawer beside the list."""
     template = "detail" if _part(request) == WHOLE else "_detail"
     try:
         with snapshot():
@@ -102,7 +140,7 @@ def request_detail(request: HttpRequest, viewer: Viewer, organization_id: int, p
             response = render(request, f"analytics/requests/{template}.html", context)
     except DatabaseError:
         logger.exception("A request could not be loaded.")
-        return _failed(request, WHOLE)
+        return failed(request)
     patch_vary_headers(response, ["HX-Request-Type"])
     return response
 
@@ -110,69 +148,145 @@ def request_detail(request: HttpRequest, viewer: Viewer, organization_id: int, p
 @require_safe
 @never_cache
 @with_viewer
-def choices(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
-    """What a filter menu offers, for whoever types into its search field."""
+def session_detail(request: HttpRequest, viewer: Viewer, organization_id: int, user_id: int) -> HttpResponse:
+    """The page of one session, which ``id`` in the query string names; the rest of it is the state of the list."""
+    try:
+        with snapshot():
+            session = session_at(viewer, organization_id, user_id, identity(request.GET.get("id", "")))
+            if session is None:
+                raise Http404
+            filters = read_filters(request.GET, viewer, SESSIONS.settings)
+            context = one_session.context(viewer, session, filters, request.GET.get(one_session.PLACE, ""))
+        return render(request, "analytics/sessions/detail.html", context)
+    except DatabaseError:
+        logger.exception("A session could not be loaded.")
+        return failed(request)
+
+
+def _choices(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
+    """The options of one filter menu, for its search field. 404 for an unknown menu."""
     facet = next((facet for facet in facets_of(viewer) if facet.name == name and facet.has_menu), None)
     if facet is None:
         raise Http404
     try:
         with snapshot():
-            asked = filters.read(request.GET, viewer)
-            menu = menus.menu(Report(viewer, asked.selection), asked, facet)
+            filters = read_filters(request.GET, viewer)
+            menu = menus.menu(Report(viewer, filters.selection), filters, facet)
         return render(request, "analytics/_choices.html", {"menu": menu})
     except DatabaseError:
         logger.exception("The choices of a filter could not be loaded.")
         response = HttpResponse("We couldn't load analytics. Please try again.", status=503)
-        response["HX-Retarget"], response["HX-Reswap"] = f"#hint-{name}", "innerHTML"  # choices stay
+        response["HX-Retarget"], response["HX-Reswap"] = f"#hint-{name}", "innerHTML"  # The shown options stay.
         return response
 
 
-def _export(file: Format) -> Callable[..., HttpResponseBase]:
-    """The view of the events behind the page with the same query string, streamed as a file."""
+choices, my_choices = (require_safe(never_cache(guarded(_choices))) for guarded in (with_viewer, with_own_viewer))
+
+
+def _export(
+    suffix: str, content_type: str, chunks: Callable[[Viewer, Filters], Chunks]
+) -> Callable[..., HttpResponseBase]:
+    """The view that streams what is behind a page with the same query string as a file."""
 
     def view(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         if not viewer.may_export:
             raise PermissionDenied
-        begin = InAThreadOfALoop if isinstance(request, ASGIRequest) else InAThread
         try:
-            asked = filters.read(request.GET, viewer, (UNPRICED,))
-            if not asked.is_valid:
-                errors = (str(error) for field in asked.form.errors.values() for error in field)
-                return HttpResponseBadRequest("\n".join(errors), content_type=PLAIN_TEXT)
-            body = begin(file.chunks(Log(viewer, asked.selection, asked.only_unpriced)))
-        except TooManyExportsError:
-            return HttpResponse(TOO_MANY_EXPORTS, PLAIN_TEXT, status=503, headers={"Retry-After": "30"})
+            filters = read_filters(request.GET, viewer, (UNPRICED, *SESSIONS.settings))
+            if not filters.is_valid:
+                return _bad_range(filters)
+            return _file(request, chunks(viewer, filters), f"{file_name(filters)}.{suffix}", content_type)
         except DatabaseError:
             logger.exception("The export could not begin.")
-            return _failed(request, WHOLE)
-        response = StreamingHttpResponse(body, content_type=file.content_type)
-        response["Content-Disposition"] = f'attachment; filename="{file_name(asked)}.{file.suffix}"'
-        response["Cache-Control"] = "private, no-store"
-        response["X-Accel-Buffering"] = "no"  # nginx
-        return response
+            return failed(request)
 
     return require_safe(with_viewer(view))
 
 
-export_csv, export_jsonl = (_export(file) for file in (CSV, JSONL))
+def _bad_range(filters: Filters) -> HttpResponse:
+    errors = (str(error) for field in filters.form.errors.values() for error in field)
+    return HttpResponseBadRequest("\n".join(errors), content_type=PLAIN_TEXT)
 
 
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Something broke. Asks the database nothing: that may be what broke."""
-    if isinstance(sys.exc_info()[1], DatabaseError):
-        return _failed(request, _part(request), frame="failed_plain.html")
-    return HttpResponse(render_to_string("500.html"), status=500)
+def _file(request: HttpRequest, chunks: Chunks, name: str, content_type: str) -> HttpResponseBase:
+    """A response with these chunks as a file, or 503 if too many exports are being read. Errors before the first chunk
+    are raised."""
+    begin = InAThreadOfALoop if isinstance(request, ASGIRequest) else InAThread
+    try:
+        body = begin(in_a_place(EXPORT_PLACES, actor_of(request).pk, chunks))
+    except NoPlaceError:
+        return HttpResponse(TOO_MANY_EXPORTS, PLAIN_TEXT, status=503, headers={"Retry-After": "30"})
+    response = StreamingHttpResponse(body, content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "private, no-store"
+    response["X-Accel-Buffering"] = "no"  # This keeps nginx from collecting the whole file.
+    return response
 
 
-def file_name(asked: Filters) -> str:
-    """Says what is inside: ``usage_2026-10-24_2026-11-22_model-openai-gpt-oss-120b``."""
-    days = f"usage_{asked.selection.first_day}_{asked.selection.last_day}"
+@require_safe
+@never_cache
+@with_viewer
+def export_table(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """The form of the grouped table and, once a kind of file is chosen, the file."""
+    if not viewer.may_export:
+        raise PermissionDenied
+    form = TableForm(request.GET if FORMAT in request.GET else None, viewer)
+    try:
+        filters = read_filters(request.GET, viewer)
+        if not filters.is_valid:
+            return _bad_range(filters)
+        if form.is_valid():
+            return _table(request, form, filters)
+    except TooManyRowsError:
+        form.add_error(None, TOO_MANY_ROWS)
+    except DatabaseError:
+        logger.exception("The grouped table could not be made.")
+        return failed(request)
+    return _table_form(request, form, filters)
+
+
+def _table(request: HttpRequest, form: TableForm, filters: Filters) -> HttpResponseBase:
+    file = TABLE_FILES[form.cleaned_data[FORMAT]]
+    name = f"grouped_{form.name}_{file_name(filters)}.{file.suffix}"
+    return _file(request, file.chunks(form.table(filters.selection)), name, file.content_type)
+
+
+def _table_form(request: HttpRequest, form: TableForm, filters: Filters) -> HttpResponse:
+    viewer = form.viewer
+    try:
+        with snapshot():
+            report = Report(viewer, filters.selection)
+            chips = menus.chips(menus.menus(report, filters, are_known=False), filters)
+            left_out = form.table(filters.selection).leaves_out
+    except DatabaseError:
+        logger.exception("The form of the grouped table could not be loaded.")
+        return failed(request)
+    context = {"viewer": viewer, "filters": filters, "form": form, "chips": chips, "cleared": menus.cleared(filters)}
+    context |= {"left_out": left_out, "max_rows": MAX_ROWS}
+    return render(request, "analytics/export_table.html", context, status=400 if form.errors else 200)
+
+
+def _events(file: Format[Log]) -> Callable[[Viewer, Filters], Chunks]:
+    return lambda viewer, filters: file.chunks(Log(viewer, filters.selection, filters.only_unpriced))
+
+
+def _sessions(viewer: Viewer, filters: Filters) -> Chunks:
+    return export_sessions(replace(sessions_of(viewer, filters), size=EXPORTED_AT_ONCE))
+
+
+export_csv, export_jsonl = (_export(file.suffix, file.content_type, _events(file)) for file in (CSV, JSONL))
+export_sessions_jsonl = _export("sessions.jsonl", SESSIONS_CONTENT_TYPE, _sessions)
+
+
+def file_name(filters: Filters) -> str:
+    """A name with the days and filters of the file: ``usage_2026-10-24_2026-11-22_model-openai-gpt-oss-120b``."""
+    days = f"usage_{filters.selection.first_day}_{filters.selection.last_day}"
     chosen = [
-        "-".join([facet.name, *map(_as_file_name, asked.texts(facet))])
+        "-".join([facet.name, *map(_as_file_name, filters.texts(facet))])
         for facet in FACETS
-        if facet.name in {name for name, _ in asked.query.pairs}
+        if facet.name in {name for name, _ in filters.query.pairs}
     ]
-    return "_".join([days, *chosen, *([UNPRICED] if asked.only_unpriced else [])])[:MAX_FILE_NAME].rstrip("_-")
+    return "_".join([days, *chosen, *([UNPRICED] if filters.only_unpriced else [])])[:MAX_FILE_NAME].rstrip("_-")
 
 
 def _as_file_name(text: str) -> str:
@@ -180,34 +294,27 @@ def _as_file_name(text: str) -> str:
 
 
 def _part(request: HttpRequest) -> str:
-    """What is to be rendered: the page, the view (filters and results), or the results alone."""
-    if request.headers.get("HX-Request-Type") != "partial":
+    """The name of the template to render: the page, the view (filters and results), or the results alone."""
+    if not is_partial(request):
         return WHOLE
     return "results" if request.headers.get("HX-Target") == RESULTS_ELEMENT else "view"
 
 
-def _version(viewer: Viewer, asked: Filters) -> str:
-    """Another one whenever the same address would show something else: what a page that refreshes itself sends back."""
-    prices = Price.objects.visible_to(viewer).filter(effective_from__lte=timezone.now()).count()
-    return f"{reports.version(viewer)}.{prices}.{asked.form.today:%Y%m%d}.{viewer.sees_cost:d}"
+def _version(page: Page, viewer: Viewer, filters: Filters, recorded: int) -> str:
+    """A text that changes whenever the same address would show something else. A page that refreshes itself sends the
+    last one back and gets a 204 if nothing has changed."""
+    prices = 0
+    if viewer.sees_pricing:
+        prices = Price.objects.visible_to(viewer).filter(effective_from__lte=timezone.now()).count()
+    age = f".{timezone.now():%H%M}" if page.ages else ""
+    return f"{recorded}.{prices}.{filters.form.today:%Y%m%d}.{viewer.sees_cost:d}{age}"
 
 
-def _context(page: Page, viewer: Viewer, asked: Filters, part: str, opened: str) -> dict[str, Any]:
-    report = Report(viewer, asked.selection, page.questions, compares=page.compares and asked.has_previous)
-    context = {"page": page, "viewer": viewer, "filters": asked}
-    if part != "results":  # menus come first: the names that they ask for are those of the tables too
-        made = menus.menus(report, asked, are_known=page.knows_choices, opened=opened)
-        context |= {"menus": made, "chips": menus.chips(made, asked), "ranges": menus.ranges(asked)}
-        context |= {"cleared": menus.cleared(asked), "pages": PAGES}
-    return context | page.results(report, asked) | {"unpriced": unpriced(report, asked)}
-
-
-def _failed(request: HttpRequest, part: str, frame: str = "analytics/failed.html") -> HttpResponse:
-    """Says so, in the place of the results and with a way to try again; the filters stay."""
-    context = {"retry": request.get_full_path()}
-    if part == WHOLE:
-        html = render_to_string(frame, context, request if frame == "analytics/failed.html" else None)
-        return HttpResponse(html, status=503)
-    response = HttpResponse(render_to_string("analytics/_failure.html", context), status=503)
-    response["HX-Retarget"], response["HX-Reswap"] = "#results", "outerMorph"
-    return response
+def _context(page: Page, viewer: Viewer, filters: Filters, part: str, opened: str) -> dict[str, Any]:
+    report = Report(viewer, filters.selection, page.questions, compares=page.compares and filters.has_previous)
+    context = {"page": page, "viewer": viewer, "filters": filters}
+    if part != "results":  # Menus come first, because they load names that the tables use as well.
+        made = menus.menus(report, filters, are_known=page.knows_choices, opened=opened)
+        context |= {"menus": made, "chips": menus.chips(made, filters), "ranges": menus.ranges(filters)}
+        context |= {"cleared": menus.cleared(filters), "pages": PAGES}
+    return context | page.results(report, filters) | {"unpriced": unpriced(report, filters)}

@@ -1,7 +1,7 @@
-"""``make bench``: every figure of docs/benchmarks.md, each as a ratio within this run.
+"""``make bench``: prints every figure of docs/benchmarks.md, each as a ratio within this run.
 
-``make bench ARGS="recording pages"`` runs only these parts; ``--events`` and ``--small`` say how large the large and
-the small ledger are, ``--keep`` measures the one that is there.
+``make bench ARGS="recording pages"`` runs only these parts. ``--events`` and ``--small`` give the sizes of the large
+and the small ledger; ``--keep`` measures the existing ledger.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from benchmarks.setup import prepare, report
 
 OF_A_LARGE_LEDGER = {"pages", "export", "parquet", "viewers"}
-PARTS = ("client", "recording", "pages", "export", "parquet", "viewers")
+PARTS = ("client", "http", "recording", "ingestion", "sustained", "pages", "export", "parquet", "viewers")
 
 
 def main() -> None:
@@ -18,37 +18,51 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"of: {' '.join(PARTS)} (all)")
     parser.add_argument("--events", type=int, default=10_000_000, help="size of the large ledger")
     parser.add_argument("--small", type=int, default=1_000_000, help="size of the one that pages are compared with")
+    parser.add_argument("--organizations", type=int, default=50, help="how many a new database gets (VAR_DIR names it)")
     parser.add_argument("--keep", action="store_true", help="measure the ledger that is there instead of loading one")
+    parser.add_argument("--minutes", type=float, default=5, help="how long the sustained recording lasts")
     options = parser.parse_args()
     parts = set(options.parts) or set(PARTS)
     prepare()
 
-    from benchmarks import client, export, generate, pages, parquet, recording, viewers
+    from benchmarks import client, generate, http_recorder, ingestion, recording, sustained
 
-    today = datetime.now(UTC).date()
-    generate.people_and_prices()
+    generate.people_and_prices(options.organizations)
     if "client" in parts:
         client.run()
+    if "http" in parts:
+        http_recorder.run()
     if "recording" in parts:
         recording.run()
+    if "ingestion" in parts:
+        ingestion.run()
+    if "sustained" in parts:
+        sustained.run(options.minutes)
     if parts & OF_A_LARGE_LEDGER:
-        small, small_log = {}, {}
-        if not options.keep:
-            if "pages" in parts:
-                report("Loading the small ledger", f"{options.small:,} events")
-                generate.events(options.small, today)
-                small, small_log = pages.measure(), pages.measure_log()
-            report("Loading the large ledger", f"{options.events:,} events")
-            generate.events(options.events, today)
+        _of_a_large_ledger(parts, options)
+
+
+def _of_a_large_ledger(parts: set[str], options: argparse.Namespace) -> None:
+    from benchmarks import export, generate, pages, parquet, viewers
+
+    today = datetime.now(UTC).date()
+    small, small_log = {}, {}
+    if not options.keep:
         if "pages" in parts:
-            pages.compare(small, pages.measure())
-            pages.compare_log(small_log, pages.measure_log())
-        if "export" in parts:
-            export.run()
-        if "parquet" in parts:
-            parquet.run()
-        if "viewers" in parts:
-            viewers.run()
+            report("Loading the small ledger", f"{options.small:,} events")
+            generate.events(options.small, today)
+            small, small_log = pages.measure(), pages.measure_log()
+        report("Loading the large ledger", f"{options.events:,} events")
+        generate.events(options.events, today)
+    if "pages" in parts:
+        pages.compare(small, pages.measure())
+        pages.compare_log(small_log, pages.measure_log())
+    if "export" in parts:
+        export.run()
+    if "parquet" in parts:
+        parquet.run()
+    if "viewers" in parts:
+        viewers.run()
 
 
 if __name__ == "__main__":

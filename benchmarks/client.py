@@ -1,6 +1,6 @@
-"""What the recording client costs, beside the bare SDK, against the local simulator in a process of its own.
+"""Measures the recording client beside the bare SDK, against the local simulator in a process of its own.
 
-``python -m benchmarks.client`` prints it. Calls are interleaved, so that both sides meet the same noise.
+``python -m benchmarks.client`` prints the figures. Calls of both sides alternate, so that both meet the same noise.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SHORT = {"x-sim-chunks": "10"}
 
 
 class NullRecorder:
-    """Takes calls and forgets them: what is left is the cost of the client itself."""
+    """Drops all calls, so that only the client's own cost is measured."""
 
     start_is_blocking = False
     finish_is_blocking = False
@@ -40,7 +40,7 @@ class NullRecorder:
 
 
 class BlockingNullRecorder(NullRecorder):
-    """The same, but an asyncio program must hand every call to a thread, as it does with a database."""
+    """A null recorder that may block, so that an asyncio program hands every call to a thread."""
 
     start_is_blocking = True
     finish_is_blocking = True
@@ -62,7 +62,7 @@ class Overhead:
 
 @dataclass(frozen=True)
 class StreamRate:
-    """Chunks a second through each side; ``ratio`` is the median over the rounds of ours to the SDK's."""
+    """Chunks per second on each side. ``ratio`` is the median over the rounds of our rate to the SDK's."""
 
     kind: str
     chunks: int
@@ -74,7 +74,7 @@ class StreamRate:
 
 @contextlib.contextmanager
 def simulator(port: int = 18599) -> Iterator[str]:
-    """The simulator as another process; its address."""
+    """The address of a simulator that runs in another process."""
     command = [sys.executable, "-m", "groq_client.simulator", "--port", str(port), "--speed", "inf"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     base_url = f"http://127.0.0.1:{port}"
@@ -99,7 +99,7 @@ def _wait_for(base_url: str) -> None:
 
 
 def sync_overhead(base_url: str, calls: int = 1000, recorder: Recorder | None = None) -> Overhead:
-    """Through the null recorder, or through ``recorder`` (the ledger)."""
+    """The overhead of synchronous calls with the null recorder, or with ``recorder`` (the ledger)."""
     with (
         groq.Groq(base_url=base_url, **OPTIONS) as bare,
         Groq(base_url=base_url, recorder=recorder or NullRecorder(), **OPTIONS) as ours,
@@ -190,12 +190,12 @@ def all_figures(base_url: str, *, calls: int = 1000, rounds: int = 10) -> list[O
 
 
 def run() -> None:
-    """The figures of docs/benchmarks.md: with the ledger, in milliseconds and in units of a bare insert of a row."""
+    """Print the client's figures of docs/benchmarks.md in milliseconds and in units of a bare insert of a row."""
     from django.conf import settings
 
-    from analytics.writer import LedgerRecorder
     from benchmarks.recording import bare_insert_ms
     from benchmarks.setup import report
+    from ledger.journal.recorder import LedgerRecorder
 
     bare = statistics.median(bare_insert_ms())
     report("A bare one-row INSERT … COMMIT, p50", f"{bare:.2f} ms")
@@ -221,11 +221,11 @@ def run() -> None:
 
 
 def _report_journal() -> None:
-    """A call's three parts in the journal, microseconds: its start and its end, which the caller waits for, and its
-    share of the mark of a group."""
-    from analytics.journal import Journal
+    """Print the microseconds of a call's three parts in the journal: its start and its end, for which the caller waits,
+    and its share of the line that marks a group of calls as recorded."""
     from benchmarks.recording import calls
     from benchmarks.setup import report
+    from groq_client.journal.journal import Journal
 
     group = 20
     with tempfile.TemporaryDirectory() as directory:
@@ -250,7 +250,7 @@ def _report_journal() -> None:
 
 
 def _in_turn(number: int, measure: Any, bare: groq.Groq, ours: groq.Groq) -> tuple[float, float]:
-    """Both measured, the order changing from one pair to the next."""
+    """Measure both sides; the order alternates from one pair to the next."""
     if number % 2:
         return measure(bare), measure(ours)
     second = measure(ours)

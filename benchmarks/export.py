@@ -1,6 +1,6 @@
-"""The CSV export against PostgreSQL's own ``COPY … TO STDOUT`` of the same rows, and how much memory it takes.
+"""Measures the CSV export beside PostgreSQL's own ``COPY … TO STDOUT`` of the same rows, and its memory.
 
-In a process of its own, since only a process's highest use of memory can be told.
+It runs in a process of its own, because the system reports only the peak memory of a whole process.
 """
 
 import resource
@@ -19,9 +19,9 @@ from django.db import connection
 
 from accounts.models import Role
 from accounts.viewer import Viewer
-from analytics.export import export_csv
+from analytics.export.export import export_csv
 from analytics.reports import Log
-from analytics.selection import Selection
+from analytics.reports.selection import Selection
 
 ROWS = 1_000_000
 EVERYTHING = Viewer(Role.SUPER_ADMIN, None, None, sees_cost=True, may_export=True, may_edit_pricing=True)
@@ -32,7 +32,7 @@ def run() -> None:
 
 
 def measure() -> None:
-    """Of the newest days that hold about a million events."""
+    """Print the figures for the newest days, as many as hold about a million events."""
     selection = _newest(ROWS)
     condition = f"day BETWEEN '{selection.first_day}' AND '{selection.last_day}'"
     before = _peak_mb()
@@ -41,10 +41,10 @@ def measure() -> None:
     ours, grown = time.perf_counter() - started, _peak_mb() - before
     started = time.perf_counter()
     with connection.cursor() as cursor:
-        with cursor.copy(f"COPY (SELECT * FROM analytics_usageevent WHERE {condition}) TO STDOUT CSV") as copy:
+        with cursor.copy(f"COPY (SELECT * FROM ledger_usageevent WHERE {condition}) TO STDOUT CSV") as copy:
             _drain(copy)
         plain = time.perf_counter() - started
-        cursor.execute(f"SELECT count(*) FROM analytics_usageevent WHERE {condition}")
+        cursor.execute(f"SELECT count(*) FROM ledger_usageevent WHERE {condition}")
         (rows,) = cursor.fetchone()
     report(
         f"CSV of {rows:,} rows ({size / 1e6:,.0f} MB)",
@@ -58,7 +58,7 @@ def _newest(rows: int) -> Selection:
     today = datetime.now(UTC).date() + timedelta(days=1)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT day FROM (SELECT day, sum(sum(requests)) OVER (ORDER BY day DESC) AS so_far FROM analytics_rollup"
+            "SELECT day FROM (SELECT day, sum(sum(requests)) OVER (ORDER BY day DESC) AS so_far FROM ledger_rollup"
             " WHERE cube = 1 GROUP BY day) AS days WHERE so_far <= %s ORDER BY day LIMIT 1",
             [rows * 1.02],
         )
@@ -71,7 +71,7 @@ def _drain(chunks: Iterable[bytes | memoryview]) -> int:
 
 
 def _peak_mb() -> float:
-    """The most memory that the process has had so far."""
+    """The process's peak memory so far in megabytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
 

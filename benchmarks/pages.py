@@ -1,7 +1,7 @@
-"""Server time of the Analytics pages, whole (HTML of the full page), for each role: 30 days and all time; and how long
-the event log takes to read a page of requests, the newest and one in the midst of the ledger.
+"""Measures the server time of the Analytics pages (HTML of the full page) for each role, over 30 days and all time, and
+the time in which the event log reads a page of requests, the newest page and one in the middle of the ledger.
 
-There are two Users of the largest organization: its busiest person, and one in the middle.
+There are two Users, both of the largest organization: its busiest person and one of median use.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from django.test import Client
 
 from accounts.models import Organization, Role, User
 from accounts.viewer import Viewer
-from analytics.cubes import smallest_with
-from analytics.models import UsageEvent
-from analytics.reports import Log, Place
-from analytics.selection import Dimension, Selection
+from analytics.reports import Log, LogCursor
+from analytics.reports.selection import Dimension, Selection
 from benchmarks.setup import median, report
+from ledger.models import UsageEvent
+from ledger.rollups.cubes import smallest_with
 
 PAGES = {
     "Overview": "/",
@@ -41,11 +41,11 @@ LOG_FILTERS: dict[str, dict[Dimension, tuple[str, ...]]] = {
 
 
 def viewers() -> Iterator[tuple[str, User]]:
-    """By the names of ``GOALS_MS``."""
+    """The people who look at the pages, each with its name in ``GOALS_MS``."""
     largest = Organization.objects.get(slug="org-00")
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT user_id FROM analytics_rollup WHERE cube = %s AND organization_id = %s"
+            "SELECT user_id FROM ledger_rollup WHERE cube = %s AND organization_id = %s"
             " GROUP BY 1 ORDER BY sum(requests) DESC",
             [smallest_with(frozenset({"user_id"})).number, largest.pk],
         )
@@ -65,32 +65,32 @@ def _person(role: Role, **who: Any) -> User:
 
 
 def measure(repeat: int = 11) -> dict[tuple[str, str, str], float]:
-    """Median server time in ms by page, viewer and range."""
+    """The median server time in milliseconds by page, viewer and range."""
     times = {}
     for who, user in viewers():
         client = Client()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        client.force_login(user, backend="accounts.backends.Backend")
         for (page, path), (name, query) in product(PAGES.items(), RANGES.items()):
             times[page, who, name] = median(lambda client=client, url=path + query: client.get(url), repeat)
     return times
 
 
 def measure_log(repeat: int = 15) -> dict[str, float]:
-    """Median ms to read a page of the event log of all time, by who asks, for what and how deep."""
+    """The median milliseconds to read a page of the event log of all time, by viewer, filter and depth."""
     times = {}
     newest, oldest = UsageEvent.objects.aggregate(newest=Max("day"), oldest=Min("day")).values()
     for who, user in viewers():
         viewer = Viewer.of(User.objects.get(pk=user.pk))
         for name, chosen in LOG_FILTERS.items():
             log = Log(viewer, Selection(oldest, newest, {"provider": ("groq",), **chosen}))
-            middle = Place(datetime.combine(oldest + (newest - oldest) / 2, datetime.min.time(), UTC), 0)
+            middle = LogCursor(datetime.combine(oldest + (newest - oldest) / 2, datetime.min.time(), UTC), 0)
             times[f"{who}, {name}, newest"] = median(log.newest, repeat)
             times[f"{who}, {name}, deep"] = median(lambda log=log, middle=middle: log.before(middle), repeat)
     return times
 
 
 def compare_log(small: dict[str, float], large: dict[str, float]) -> None:
-    """Print the same for the event log."""
+    """Print the event log's times, and how they grew from the small ledger to the large one."""
     for name, took in large.items():
         report(f"Requests, {name}", f"{took:.1f} ms{_growth(took, small.get(name))}", f"goal ≤ {LOG_GOAL_MS} ms")
 

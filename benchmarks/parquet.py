@@ -1,4 +1,4 @@
-"""The Overview's page against DuckDB, which scans the same 30 days of events in a Parquet file for the same sums."""
+"""Measures the Overview's page beside DuckDB, which computes the same sums over 30 days from a Parquet file."""
 
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def run() -> None:
         file = _parquet(Path(folder))
         for who, user in viewers():
             client = Client()
-            client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+            client.force_login(user, backend="accounts.backends.Backend")
             scope = {
                 "Super Admin": "true",
                 "Admin": f"organization_id = {user.organization_id}",
@@ -42,11 +42,11 @@ def run() -> None:
 
 
 def _parquet(folder: Path) -> Path:
-    """The newest days' events."""
+    """A Parquet file with the events of the newest days."""
     first = datetime.now(UTC).date() - timedelta(days=DAYS - 1)
     text, file = folder / "events.csv", folder / "events.parquet"
     with connection.cursor() as cursor, text.open("wb") as out:
-        select = f"SELECT {COLUMNS} FROM analytics_usageevent WHERE day >= '{first}'"
+        select = f"SELECT {COLUMNS} FROM ledger_usageevent WHERE day >= '{first}'"
         with cursor.copy(f"COPY ({select}) TO STDOUT CSV HEADER") as rows:
             for row in rows:
                 out.write(row)

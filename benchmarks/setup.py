@@ -25,7 +25,7 @@ def prepare() -> None:
 
 
 def milliseconds(work: Callable[[], object], repeat: int) -> list[float]:
-    """How long each of ``repeat`` runs took, sorted."""
+    """The milliseconds of each of ``repeat`` runs, sorted."""
     times = []
     for _ in range(repeat):
         start = time.perf_counter()
@@ -35,7 +35,7 @@ def milliseconds(work: Callable[[], object], repeat: int) -> list[float]:
 
 
 def median(work: Callable[[], object], repeat: int) -> float:
-    """Median milliseconds of ``repeat`` runs after one to warm up."""
+    """The median milliseconds of ``repeat`` runs after one run to warm up."""
     work()
     return statistics.median(milliseconds(work, repeat))
 

@@ -1,6 +1,6 @@
-"""What counting costs: milliseconds per 1,000 tokens, and against tiktoken alone on the same text.
+"""Measures the counting of tokens: milliseconds per 1,000 tokens, beside tiktoken alone on the same text.
 
-Run with ``python benchmarks/tokens.py``. Target: 0.5 ms per 1,000 tokens once loaded, and no text that is slow.
+Run it with ``python benchmarks/tokens.py``. The goal is 0.5 ms per 1,000 tokens, loading excluded, for every text.
 """
 
 import resource
@@ -21,7 +21,7 @@ MODELS = ["openai/gpt-oss-120b", "qwen/qwen3-32b", "llama-3.3-70b-versatile", "m
 
 
 def best_ms(work: Callable[[], object], repeats: int) -> float:
-    """The fastest of several runs: the cost of the work without the machine's noise."""
+    """The milliseconds of the fastest of several runs, which has the least noise of the machine."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -41,7 +41,7 @@ def throughput() -> None:
     print(f"{'text':<10}{'model':<28}{'tokens':>8}{'ms / 1k tokens':>16}{'x tiktoken':>12}")
     for name, line in {"english": ENGLISH, "code": CODE, "russian": RUSSIAN, "chinese": CHINESE}.items():
         for size, repeats in ((4_000, 50), (40_000, 10)):
-            # Numbered, so that no piece of the text is like another: a repeated piece would be counted only once.
+            # The lines are numbered so that all pieces differ, because equal pieces are counted only once.
             text = "".join(f"{number} {line}" for number in range(size // len(line) + 1))[:size]
             for model in MODELS:
                 report(name, text, model, repeats)

@@ -1,4 +1,4 @@
-"""Fifty people who look at the Overview, which refreshes itself, while 500 events arrive in a second."""
+"""Measures fifty viewers of the Overview, which refreshes itself, while 500 events arrive per second."""
 
 import random
 import statistics
@@ -14,10 +14,10 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from accounts.models import Role, User
-from analytics.recording import record
 from benchmarks.recording import calls
 from benchmarks.setup import report
 from groq_client.call import new_request_id
+from ledger.recording.record import record
 
 VIEWERS = 50
 REFRESH_SECONDS = 5
@@ -57,7 +57,7 @@ def run() -> None:
 
 
 def _cookies() -> list[str]:
-    """Half of them see one organization, the other half themselves; two see everything."""
+    """The cookies of the viewers: half of them Admins, the other half Users, and two Super Admins."""
     people = User.objects.filter(organization__slug__regex="org-0[0-9]", handle__regex="^u[0-9]+$").order_by("pk")
     found = []
     for number, user in enumerate(people[:VIEWERS]):
@@ -69,7 +69,7 @@ def _cookies() -> list[str]:
     clients = []
     for user in found:
         client = Client()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        client.force_login(user, backend="accounts.backends.Backend")
         clients.append("; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items()))
     return clients
 
@@ -90,7 +90,7 @@ def _look(cookie: str, end: float, times: list[float], failures: list[int]) -> N
 
 
 def _record(end: float) -> tuple[list[float], int]:
-    """How long each group took in ms, and how many began late."""
+    """The milliseconds of each group of events, and the number of groups that began late."""
     size = EVENTS_PER_SECOND // GROUPS_PER_SECOND
     pattern = calls(size * 500)
     times, late, due = [], 0, time.monotonic()
@@ -104,10 +104,7 @@ def _record(end: float) -> tuple[list[float], int]:
             break
         at = number * size % len(pattern)
         now = datetime.now(UTC)
-        group = [
-            replace(one, started_at=now, attribution=replace(one.attribution, request_id=new_request_id()))
-            for one in pattern[at : at + size]
-        ]
+        group = [replace(one, started_at=now, request_id=new_request_id()) for one in pattern[at : at + size]]
         start = time.perf_counter()
         record(group)
         times.append((time.perf_counter() - start) * 1000)

@@ -1,8 +1,9 @@
-"""What an answer tells, seen while its bytes pass by.
+"""The facts of an answer, read from its bytes while they pass by.
 
 :class:`Answer` is fed the body of a response as it arrives, and never changes it. Of a long stream it reads only the
-events that matter (the first ones until there is content, and those with ``usage``, ``x_groq`` or ``error``); the
-others are put by unread, for the case that Groq reports no usage and it has to be estimated from the text.
+events that matter (the first ones until there is content, and those with ``usage``, ``x_groq``, ``executed_tools``,
+``error`` or a reason to finish). The other events are kept unread: if Groq reports no usage, it is estimated from their
+text.
 """
 
 import json
@@ -10,36 +11,46 @@ import re
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import httpx
 
-from groq_client.audio import as_seconds
+from groq_client.audio import seconds_told
 from groq_client.call import Operation, UsagePart
-from groq_client.usage import ReportedUsage, read_cached_tokens, read_parts, read_usage, with_cached_tokens
+from groq_client.executed_tools import ExecutedTools
+from groq_client.usage import (
+    ReportedUsage,
+    later_parts,
+    read_cached_tokens,
+    read_parts,
+    read_usage,
+    sum_of,
+    with_cached_tokens,
+)
 
 Json = Mapping[str, Any]
 
 MAX_KEPT_EVENTS = 1024 * 1024
-"""Bytes of a stream that are put by; text beyond them is estimated in proportion."""
+"""At most this many bytes of a stream are kept; the usage of the text beyond them is estimated in proportion."""
 MAX_KEPT_DOCUMENT = 32 * 1024 * 1024
-"""Bytes of a JSON body that are put by; the usage of a larger one is estimated."""
+"""At most this many bytes of a JSON body are kept; the usage of a larger body is estimated."""
 
 _DONE = (b"data: [DONE]", b"data:[DONE]")
-_MATTERS = re.compile(rb'"(?:usage|x_groq|error|response\.)')
-"""Marks of the events that are read. Inside a text their quotation marks would be escaped."""
-_LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_MATTERS = re.compile(rb'"(?:usage|x_groq|error|executed_tools|response\.|finish_reason"\s*:\s*")')
+"""Matches the events that must be read. It never matches inside a text, where quotation marks are escaped."""
+_LAST_EVENTS = ("response.completed", "response.incomplete", "response.failed")
 _TEXT_IN_PART_OF_JSON = re.compile(r'"(content|reasoning|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)')
 
 
 class Texts:
-    """What a model wrote, for an estimate of its tokens."""
+    """The texts that a model wrote, kept to estimate their tokens."""
 
     def __init__(self) -> None:
         self.content: list[str] = []
         self.reasoning: list[str] = []
-        self._calls: dict[object, list[str]] = {}
+        self._calls: dict[int, list[str]] = {}
 
     def add(self, message: object) -> None:
         """Adds a message of a completion, or the delta of a chunk."""
@@ -52,8 +63,9 @@ class Texts:
         calls = message.get("tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else ()):
             if isinstance(call, Mapping) and isinstance(function := call.get("function"), Mapping):
-                # A call arrives in pieces, which have its index; a whole message's calls have only their position.
-                pieces = self._calls.setdefault(call.get("index", position), [])
+                # The pieces of a call in a stream name its index; in a whole message the position is the index.
+                index = call.get("index")
+                pieces = self._calls.setdefault(index if isinstance(index, int) else position, [])
                 pieces += [text for name in ("name", "arguments") if isinstance(text := function.get(name), str)]
 
     def tool_calls(self) -> list[str]:
@@ -75,7 +87,7 @@ class Answer:
         self._encoding = content_encoding if content_encoding != "identity" else ""
         self._inflate = _inflater(self._encoding)
         self._is_opaque = self.is_events and bool(self._encoding) and self._inflate is None
-        """Events in an encoding (Brotli, Zstandard) that is only decoded when all of it is there."""
+        """The body is a stream in an encoding (Brotli, Zstandard) that can be decoded only when all bytes are there."""
         self._rest = b""
         self._kept: list[bytes] = []
         self._kept_bytes = 0
@@ -84,33 +96,47 @@ class Answer:
 
         self.model = ""
         self.groq_id = ""
+        self.response_id = ""
         self.service_tier = ""
         self.reported: ReportedUsage | None = None
         self.parts: tuple[UsagePart, ...] = ()
+        self.tools = ExecutedTools()
         self.audio_seconds: Decimal | None = None
         self.error: Json | None = None
-        """An error event in mid-stream: the SDK raises it."""
+        """The error event in the middle of the stream, which the SDK raises."""
         self.stopped = ""
-        """Why Groq stopped a stream early: the SDK only hands it on."""
+        """The reason for which Groq stopped a stream early; the SDK raises nothing for it."""
         self.is_complete = False
-        """The end mark of a stream, or the whole of another body, has passed."""
+        """The end mark of a stream, or the last byte of a body that is no stream, has passed."""
         self.is_broken = False
-        """Something that should have been JSON was none."""
+        """A part of the body that should have been JSON could not be parsed."""
+        self.has_finished = False
+        """The model has given its reason to finish, so that the stream's text is complete."""
         self.first_content_ns: int | None = None
-        self.last_ns: int | None = None
+        self.last_ns = time.monotonic_ns()
+        """The time at which the last bytes came; until the body begins, the time at which the headers came."""
 
     @property
     def is_counted(self) -> bool:
-        """Groq has reported all that was used: nothing has to be estimated."""
-        return self.reported is not None and self.reported.is_whole
+        """Groq has reported the whole usage, and no zero in it that the rest of the answer could contradict."""
+        reported = self.reported
+        return reported is not None and bool(
+            reported.input_tokens and (reported.output_tokens or self._operation == "embedding")
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """No part of the answer is missing, even if a stream's end mark has not passed."""
+        is_told = self.reported is not None and self.reported.is_whole
+        return self.is_complete or (self.has_finished and is_told)
 
     @property
     def is_foreign(self) -> bool:
-        """The body is neither JSON nor events: not Groq's, but a page of some proxy on the way."""
+        """The body is neither JSON nor events, so that it comes from a proxy on the way and not from Groq."""
         return not (self.is_events or self._is_json) and self._operation in ("chat", "embedding")
 
     def feed(self, chunk: bytes) -> bool:
-        """Takes in the next bytes as they came over the wire. True once the SDK will raise for what has passed."""
+        """Takes in the next bytes as they came over the wire. True if the SDK will raise an error for these bytes."""
         self.last_ns = time.monotonic_ns()
         if self._is_opaque or not self.is_events:
             self._keep_document(chunk)
@@ -132,7 +158,7 @@ class Answer:
         return self.error is not None or self.is_broken
 
     def end(self) -> None:
-        """The body has passed to its last byte."""
+        """Notes that the last byte of the body has passed."""
         if self._is_opaque:
             self._pass_decoded(self._decoded())
         elif self.is_events:
@@ -145,7 +171,7 @@ class Answer:
             self.is_complete = True
 
     def take_document(self, body: bytes) -> None:
-        """The whole of a body, decoded."""
+        """Takes in a whole decoded body."""
         self.is_complete = True
         if self.is_events:
             self._pass_decoded(body)
@@ -156,11 +182,16 @@ class Answer:
                 self.is_broken = True
                 return
             if isinstance(data, Mapping):
-                self._document = data
-                self._take(data)
+                self.read(data)
+
+    def read(self, document: Json) -> None:
+        """Takes in a whole body that is parsed already."""
+        self.is_complete = True
+        self._document = document
+        self._take(document)
 
     def texts(self) -> tuple[Texts, float]:
-        """What the model wrote as far as it was seen, and by how much it must be scaled to what was delivered."""
+        """The texts that were kept, and the factor from their length to the length of all that was delivered."""
         if self._is_opaque:
             self._pass_decoded(self._decoded())
         texts = Texts()
@@ -173,6 +204,18 @@ class Answer:
         for data in self._kept_events():
             _add_choices(texts, data)
         return texts, self._passed_bytes / self._kept_bytes if self._kept_bytes else 1.0
+
+    def believed(self) -> ReportedUsage | None:
+        """The usage that Groq reported, without counts that the answer contradicts. Call it before :meth:`forget`."""
+        reported = self.reported
+        if self.parts:
+            told = sum_of(self.parts)
+            reported = reported.after(told) if reported is not None else told
+        if reported is None or self.is_counted:
+            return reported
+        if self._operation == "embedding":
+            return replace(reported, input_tokens=reported.input_tokens or None)
+        return reported.believed(text_came=bool(self.texts()[0]))
 
     def forget(self) -> None:
         """Drops everything that is content."""
@@ -191,14 +234,14 @@ class Answer:
         if line.startswith(_DONE):
             self.is_complete = True
             return
-        # What is no whole JSON is read as well: the SDK will raise when it comes to it.
+        # An event that is not whole JSON has to be read too, because the SDK raises an error for it.
         if not self._has_begun or not line.endswith(b"}") or _MATTERS.search(line):
             self._read_event(line)
         self._keep(line)
 
     @property
     def _has_begun(self) -> bool:
-        """The first events have told what only they tell."""
+        """The first events, which alone tell the ids and the model, have been read."""
         return self.first_content_ns is not None and self.model != ""
 
     def _keep(self, events: bytes) -> None:
@@ -235,10 +278,12 @@ class Answer:
             data = response
         if isinstance(model := data.get("model"), str) and model:
             self.model = model
+        if isinstance(response_id := data.get("id"), str) and response_id:
+            self.response_id = response_id
         if isinstance(tier := data.get("service_tier"), str):
             self.service_tier = tier
         if self._operation in ("transcription", "translation"):
-            self.audio_seconds = as_seconds(data.get("duration"))
+            self.audio_seconds = seconds_told(data) or self.audio_seconds
         x_groq = data.get("x_groq")
         if not isinstance(x_groq, Mapping):
             x_groq = {}
@@ -247,15 +292,24 @@ class Answer:
         if isinstance(stopped := x_groq.get("error"), str):
             self.stopped = stopped
         self._take_usage(data, x_groq)
+        self.has_finished = self.has_finished or _has_finished(data)
+        self.tools.take(data)
 
     def _take_usage(self, data: Json, x_groq: Json) -> None:
-        """The same usage may come twice, in ``x_groq`` and in ``usage``: the last one stands, nothing is added."""
+        """Keeps the usage of this chunk. Groq may send it twice, in ``x_groq`` and ``usage``: the last one counts.
+
+        A zero never replaces an earlier count, because some chunks and some proxies bring an empty usage at the end.
+        """
         for raw in (x_groq.get("usage"), data.get("usage")):
+            if raw is None:
+                continue
             reported = read_usage(raw, has_output=self._operation != "embedding")
-            if reported is not None and (reported.is_whole or not self.is_counted):
-                self.reported = with_cached_tokens(reported, read_cached_tokens(x_groq.get("usage")))
+            if reported is not None:
+                reported = with_cached_tokens(reported, read_cached_tokens(x_groq.get("usage")))
+                self.reported = reported.after(self.reported)
         for breakdown in (x_groq.get("usage_breakdown"), data.get("usage_breakdown")):
-            self.parts = read_parts(breakdown) or self.parts
+            if breakdown is not None:
+                self.parts = later_parts(read_parts(breakdown), self.parts)
 
     def _kept_events(self) -> Iterator[Json]:
         for line in b"\n".join(self._kept).splitlines():
@@ -270,7 +324,7 @@ class Answer:
                 yield data
 
     def _pass_decoded(self, body: bytes) -> None:
-        """Events that could only be read when the stream was over: their times are those of its bytes."""
+        """Reads events that were decoded when the stream was over; their times are those at which the bytes came."""
         self._kept.clear()
         self._kept_bytes = self._passed_bytes = 0
         self._is_opaque = False
@@ -279,27 +333,39 @@ class Answer:
                 self._pass_event(line)
 
     def _decoded(self) -> bytes:
-        body = b"".join(self._kept)
-        if not self._encoding:
-            return body
-        try:
-            # A response of our own, because httpx decodes what it was asked to accept and shares no decoder.
-            return httpx.Response(200, headers={"content-encoding": self._encoding}, content=body).content
-        except httpx.HTTPError:
-            return b""
+        return decoded(b"".join(self._kept), self._encoding)
+
+
+def decoded(body: bytes, encoding: str) -> bytes:
+    """``body`` without its content encoding; empty if it is not in that encoding."""
+    if not encoding:
+        return body
+    try:
+        # A response is made only to decode the body, because httpx has no public decoder.
+        return httpx.Response(200, headers={"content-encoding": encoding}, content=body).content
+    except httpx.HTTPError:
+        return b""
 
 
 def _is_plain(chunk: bytes) -> bool:
-    """Whether ``chunk`` is made of whole events of JSON, none of which matters: nearly all of a long stream is."""
+    """Whether ``chunk`` consists of whole JSON events that need not be read. Nearly all chunks of a stream do."""
     whole = chunk.count(b"}\n\n")
     return whole > 0 and chunk.endswith(b"}\n\n") and whole == chunk.count(b"\n\n") and _MATTERS.search(chunk) is None
 
 
 def _inflater(encoding: str) -> Any:
-    """Decodes gzip and deflate piece by piece."""
+    """A decoder of gzip or deflate that takes a body piece by piece; ``None`` for other encodings."""
     if encoding.strip().lower() in ("gzip", "deflate"):
         return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
     return None
+
+
+def _has_finished(data: Json) -> bool:
+    choices = data.get("choices")
+    return any(
+        isinstance(choice, Mapping) and isinstance(choice.get("finish_reason"), str)
+        for choice in (choices if isinstance(choices, list) else ())
+    )
 
 
 def _add_choices(texts: Texts, data: Json) -> None:
@@ -312,6 +378,6 @@ def _add_choices(texts: Texts, data: Json) -> None:
 
 
 def _add_part_of_document(texts: Texts, body: bytes) -> None:
-    """The texts in JSON that was cut off."""
+    """Adds the texts that can be read from a JSON body that was cut off."""
     for name, text in _TEXT_IN_PART_OF_JSON.findall(body.decode(errors="replace")):
         (texts.reasoning if name == "reasoning" else texts.content).append(text)

@@ -1,4 +1,4 @@
-"""What a call asks for, read from what is about to be sent."""
+"""Reads what a call asks for from the request that is about to be sent."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ BYTES_OF_A_TOKEN = 4
 
 @dataclass(slots=True)
 class Asked:
-    """One request: its operation, its JSON or form fields, and the audio that it sends. Dropped when the call ends."""
+    """One request: its operation, its JSON or form fields, and its audio. It is dropped when the call ends."""
 
     operation: Operation
     body: Json = field(default_factory=dict)
@@ -40,12 +40,12 @@ class Asked:
 
     @property
     def characters(self) -> int:
-        """The length of what a speech call reads aloud: what it is billed by."""
+        """The length of the text that a speech call reads aloud, by which the call is billed."""
         text = self.body.get("input")
         return len(text) if self.operation == "speech" and isinstance(text, str) else 0
 
     def roughly(self) -> Usage:
-        """What is sent, in microseconds rather than to the token: for a call whose process dies before it ends."""
+        """A quick, rough estimate of what is sent, for a call that gets no answer or whose process dies."""
         if self.operation == "chat":
             size = _size(self.body.get("messages")) + _size(self.body.get("prompt")) + _size(self.body.get("input"))
         elif self.operation == "embedding":
@@ -73,7 +73,7 @@ def asked_of(
     files: object = None,
     stream: bool = False,
 ) -> Asked:
-    """Reads a request in the forms in which the SDK holds it. What cannot be read is taken as empty."""
+    """Reads a request in the forms in which the SDK holds it. A part that cannot be read counts as empty."""
     body = json_data if json_data is not None else content
     if isinstance(body, bytes | bytearray | str):
         body = _parsed(body)
@@ -98,7 +98,7 @@ def _parsed(body: bytes | bytearray | str) -> object:
 
 
 def _size(value: object, depth: int = 3) -> int:
-    """Bytes of the texts in messages, their parts or a list of inputs; pictures and the like count nothing."""
+    """Bytes of the texts in messages, their parts or a list of inputs; pictures and other parts count as 0."""
     if isinstance(value, str):
         return len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
     if not depth:

@@ -1,13 +1,7 @@
 """The official SDK's clients, with every billed call recorded once.
 
-What is leant on, beyond the SDK's public surface, is this, and ``tests/groq_client/test_client_contract.py`` fails when
-an upgrade changes it:
-
-- every call goes through the public ``request(cast_to, options, *, stream, stream_cls)``, whose options carry
-  ``method``, ``url``, ``headers``, ``json_data``, ``extra_json``, ``content`` and ``files``;
-- ``_prepare_request(request)`` is called for every HTTP attempt (the SDK offers it for being overridden);
-- ``_process_response(response=…, …)`` is called for the one answer that is good;
-- ``copy(_extra_kwargs=…)`` gives its extra arguments to the new client.
+``groq_client.sdk`` lists the parts of the SDK beyond its public API that these clients need. If the installed SDK lacks
+one of them, the clients of ``groq_client.plain`` are used instead.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,21 +20,24 @@ from groq_client import context
 from groq_client.asked import asked_of, operation_of
 from groq_client.call import Attribution, Call, Recorder, new_request_id
 from groq_client.context import NOTHING_SAID, AttributionOptions
+from groq_client.cycles import without_cycle
+from groq_client.names import identity
 from groq_client.recorder import default_recorder, note_failure
 from groq_client.recording import Lease, Recording, observe
+from groq_client.request_ids import note_given
 
 if TYPE_CHECKING:
     from groq._models import FinalRequestOptions
 
 Request = TypeVar("Request", bound=Callable[..., Any])
 
-# A weak reference, because contexts are copied and kept: asyncio keeps the one in which a connection was opened for as
-# long as it is open, and would with it keep an abandoned stream from being noticed.
+# The reference is weak, because asyncio keeps a copy of the context for as long as a connection is open. A strong
+# reference would keep the lease of an abandoned stream alive, and the stream's end would go unnoticed.
 _lease: ContextVar[ReferenceType[Lease] | None] = ContextVar("groq_client_lease", default=None)
 
 
 class RecordingOptions(AttributionOptions, total=False):
-    """What our clients take beside the SDK's arguments. ``recorder`` replaces the process's default one."""
+    """Arguments of our clients besides the SDK's. ``recorder`` replaces the process's default recorder."""
 
     recorder: Recorder | None
 
@@ -87,13 +84,13 @@ OUR_OPTIONS = RecordingOptions.__required_keys__ | RecordingOptions.__optional_k
 
 
 def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Our arguments, as far as they say something, and the SDK's."""
+    """Our arguments that are not empty, and the SDK's arguments."""
     ours = {name: value for name, value in options.items() if name in OUR_OPTIONS and value is not None}
     return ours, {name: value for name, value in options.items() if name not in OUR_OPTIONS}
 
 
 def _recorded(request: Request) -> Request:
-    """The SDK's ``request`` with a recording around it. Its type, with all its overloads, stays."""
+    """The SDK's ``request`` method with a recording around it, of the same type with all its overloads."""
 
     @wraps(request)
     def recorded(self: "Groq", cast_to: type[Any], options: "FinalRequestOptions", **kwargs: Any) -> Any:
@@ -208,32 +205,30 @@ class AsyncGroq(groq.AsyncGroq):
         return await super()._process_response(response=response, **rest)
 
 
-Client = Groq
-AsyncClient = AsyncGroq
-
-
 def _attribute(client: Groq | AsyncGroq) -> None:
-    """What the client's arguments say, and over it its default headers, which then are ours and not sent."""
+    """Sets the client's attribution: its arguments, overridden by its default headers, which are taken off."""
     headers = client.default_headers
     client._usage_headers = frozenset(name for name in headers if context.is_usage_header(name))
     said = context.attribution_from_headers(headers)
     ours = cast("AttributionOptions", {name: value for name, value in client._ours.items() if name != "recorder"})
-    # A default header names many calls, a request id only one.
+    # A request id names one call, so that a default header, which goes with every call, must not set it.
     client._attribution = replace(context.attribution_from(ours).merged(said), request_id="")
 
 
 def _begin(
     client: Groq | AsyncGroq, options: "FinalRequestOptions", *, stream: bool
 ) -> "tuple[FinalRequestOptions, Recording | None]":
-    """The options without our headers, and the recording of the call if it is one to be recorded."""
+    """The options without our headers, and the call's recording; ``None`` instead for a call that is not recorded."""
     headers = options.headers if isinstance(options.headers, Mapping) else {}
     names = frozenset(name for name in headers if context.is_usage_header(name))
     if names:
         options = options.model_copy(update={"headers": _without(headers, names)})
     try:
         operation = operation_of(options.method, options.url)
+        if operation is None:
+            return options, None
         told = client._ours["recorder"] if "recorder" in client._ours else default_recorder()
-        if operation is None or told is None:
+        if told is None:
             return options, None
         said = context.attribution_from_headers(headers) if names else NOTHING_SAID
         attribution = context.attribution_of_call(client._attribution, said)
@@ -241,32 +236,48 @@ def _begin(
             operation,
             json_data=options.json_data,
             extra_json=options.extra_json,
-            content=options.content,
+            content=getattr(options, "content", None),  # groq 0.x has no such field
             files=options.files,
             stream=stream,
         )
         call = Call(
             operation=operation,
-            model_requested=context.clean(asked.model),
+            model_requested=identity(asked.model),
             stream=asked.streams,
             attribution=attribution,
             request_id=attribution.request_id or new_request_id(),
             sent=asked.roughly(),
         )
+        if attribution.request_id:
+            note_given(attribution)
+        if stream:
+            parser = _parser_of_streams(getattr(options, "post_parser", None))
+            options = options.model_copy(update={"post_parser": parser})
         return options, Recording(call, asked, told, client.api_key)
     except Exception:
         note_failure("the start of a recording")
         return options, None
 
 
+def _parser_of_streams(theirs: object) -> Callable[[Any], Any]:
+    """A parser that opens the reference cycle of each stream and then calls ``theirs``, the options' own parser."""
+
+    def parse(stream: Any) -> Any:
+        try:
+            without_cycle(stream)
+        except Exception:
+            note_failure("opening the reference cycle of a stream")
+        return theirs(stream) if callable(theirs) else stream
+
+    return parse
+
+
 def _sending(request: httpx.Request) -> None:
-    """One more HTTP request goes out for the current call. None of our headers goes with it."""
+    """Counts one more HTTP request of the current call, and takes our headers off it."""
     lease = _lease_of_this_call()
     if lease is not None:
         lease.recording.call.attempts += 1
-    for name, _ in request.headers.raw:
-        if name[:8].lower() == b"x-usage-":
-            request.headers.pop(name.decode("ascii", "replace"), None)
+    context.take_off(request.headers)
 
 
 def _answered(response: httpx.Response) -> None:

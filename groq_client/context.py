@@ -1,12 +1,11 @@
-"""Who and what a call is for, said by the client, by the surrounding code, or by headers.
+"""The attribution of a call: who and what it is for, given by the client, the surrounding code or headers.
 
 Per-call headers win over :class:`usage_context`, which wins over default headers, which win over the client's own
-arguments. Every value is cleaned on its way in, so that whoever stores it need not fear its length or its characters.
+arguments. Every value is made fit for storing when it is given (``groq_client.names``, ``groq_client.metadata``).
 """
 
 import inspect
 import json
-import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -14,11 +13,13 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
-from groq_client.call import Attribution
+import httpx
 
-MAX_VALUE_LENGTH = 200
-MAX_METADATA_BYTES = 4096
-MAX_METADATA_DEPTH = 8
+from groq_client.call import Attribution
+from groq_client.metadata import clean_metadata, dropped
+from groq_client.names import identity, shown_name
+
+MAX_METADATA_HEADER = 65_536
 
 HEADER_PREFIX = "x-usage-"
 METADATA_HEADER = "x-usage-metadata"
@@ -32,13 +33,11 @@ FIELD_OF_HEADER = {
     "x-usage-session": "session_id",
     "x-usage-request-id": "request_id",
 }
+NAMES = frozenset({"organization", "project", "user"})
+"""The arguments that are names of people and things; the other arguments are ids."""
 FIELD_OF_ARGUMENT = {"expert": "expert_id", "template": "template_id", "session": "session_id"}
 
 NOTHING_SAID = Attribution()
-TOO_MUCH: Mapping[str, Any] = {"_dropped": True}
-
-# Control characters (NUL among them) and lone surrogates: neither belongs in a name, PostgreSQL takes neither.
-_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,11 +57,12 @@ class AttributionOptions(TypedDict, total=False):
 
 
 def attribution_from(options: AttributionOptions) -> Attribution:
-    """The cleaned attribution that keyword arguments say; ``None`` and ``""`` say nothing."""
+    """The cleaned attribution of keyword arguments; ``None`` and ``""`` mean "not given"."""
     fields: dict[str, Any] = {}
     for name, value in options.items():
         if name != "metadata" and value is not None:
-            fields[FIELD_OF_ARGUMENT.get(name, name)] = clean(value)
+            field = FIELD_OF_ARGUMENT.get(name, name)
+            fields[field] = _clean(field, value)
     metadata = options.get("metadata")
     if metadata:
         fields["metadata"] = clean_metadata(metadata)
@@ -73,8 +73,15 @@ def is_usage_header(name: str) -> bool:
     return name[: len(HEADER_PREFIX)].lower() == HEADER_PREFIX
 
 
+def take_off(headers: httpx.Headers) -> None:
+    """Removes our headers from the headers of a request that is about to be sent."""
+    for name, _ in headers.raw:
+        if name[: len(HEADER_PREFIX)].lower() == HEADER_PREFIX.encode():
+            headers.pop(name.decode("ascii", "replace"), None)
+
+
 def attribution_from_headers(headers: Mapping[str, object]) -> Attribution:
-    """What the ``X-Usage-…`` headers among ``headers`` say; other headers are passed over."""
+    """The attribution in the ``X-Usage-…`` headers; other headers are ignored."""
     fields: dict[str, Any] = {}
     for name, value in headers.items():
         if not is_usage_header(name) or not isinstance(value, str):
@@ -82,36 +89,23 @@ def attribution_from_headers(headers: Mapping[str, object]) -> Attribution:
         if name.lower() == METADATA_HEADER:
             fields["metadata"] = _metadata_from_header(value)
         elif (attribute := FIELD_OF_HEADER.get(name.lower())) is not None:
-            fields[attribute] = clean(value)
+            fields[attribute] = _clean(attribute, value)
     return Attribution(**fields) if fields else NOTHING_SAID
 
 
-def clean(value: object) -> str:
-    """``value`` as text of at most 200 characters, without control characters and lone surrogates."""
-    return _UNWANTED.sub("", str(value)[: 4 * MAX_VALUE_LENGTH]).strip()[:MAX_VALUE_LENGTH]
-
-
-def clean_metadata(metadata: object) -> Mapping[str, Any]:
-    """``metadata`` as plain JSON of at most 4 kB; whatever is larger, deeper or no mapping becomes ``_dropped``."""
-    try:
-        if not isinstance(metadata, Mapping):
-            return TOO_MUCH
-        cleaned = cast("dict[str, Any]", _clean_json(metadata, MAX_METADATA_DEPTH))
-        size = len(json.dumps(cleaned, allow_nan=False).encode())
-    except Exception:
-        return TOO_MUCH
-    return cleaned if size <= MAX_METADATA_BYTES else TOO_MUCH
+def _clean(field: str, value: object) -> str:
+    return shown_name(value) if field in NAMES else identity(value)
 
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What holds inside a ``with usage_context``, and what held before it."""
+    """The attribution inside a ``with usage_context``, and the context around it."""
 
     entered: "usage_context"
     outer: "_Context | None"
     attribution: Attribution
     request_ids: list[str]
-    """Holds the request id until the first call takes it. Shared with copies of the context, hence a list."""
+    """The request id, until the first call takes it. It is in a list, which copies of the context share."""
 
     def take_request_id(self) -> str:
         try:
@@ -124,7 +118,7 @@ _context: ContextVar[_Context | None] = ContextVar("groq_client_usage_context", 
 
 
 class usage_context:  # noqa: N801 - reads as a statement: with usage_context(user="ada"):
-    """Says who and what the Groq calls inside are for. Contexts nest: the inner one is laid over the outer one.
+    """Sets who and what the Groq calls inside are for. Contexts nest, and the inner one overrides the outer one.
 
     Asyncio tasks inherit the context in which they are created; other threads need :func:`carry_context`.
     ``request_id`` goes to the first call in the context only, since an id names one call: later ones get fresh ids.
@@ -134,7 +128,7 @@ class usage_context:  # noqa: N801 - reads as a statement: with usage_context(us
 
     def __init__(self, *, request_id: str | None = None, **said: Unpack[AttributionOptions]) -> None:
         self._said = attribution_from(said)
-        self._request_id = clean(request_id) if request_id else ""
+        self._request_id = identity(request_id) if request_id else ""
 
     def __enter__(self) -> None:
         outer = _context.get()
@@ -151,9 +145,9 @@ class usage_context:  # noqa: N801 - reads as a statement: with usage_context(us
         return _Context(self, outer, said, request_ids)
 
     def _left(self, context: _Context | None) -> _Context | None:
-        """``context`` without the last entry of this instance; what was entered since stays.
+        """``context`` without the last entry of this instance; entries made since then stay.
 
-        There is none where an async generator is closed by the event loop, which leaves its `with` in another context.
+        There is no such entry if the event loop closes an async generator, whose `with` then ends in another context.
         """
         if context is None or context.entered is self:
             return context and context.outer
@@ -162,7 +156,7 @@ class usage_context:  # noqa: N801 - reads as a statement: with usage_context(us
 
 
 def carry_context(function: Callable[P, R]) -> Callable[P, R]:
-    """``function``, bound to the usage context of this moment: to be run in another thread or an executor."""
+    """``function``, bound to the present usage context, so that another thread or an executor can run it."""
     carried = _context.get()
 
     if inspect.iscoroutinefunction(function):
@@ -189,7 +183,7 @@ def carry_context(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def attribution_of_call(client: Attribution, headers: Attribution) -> Attribution:
-    """What holds for a call that starts now. Takes the context's request id unless a header gave one."""
+    """The attribution of a call that starts now. Takes the context's request id unless a header has one."""
     context = _context.get()
     said = client
     if context is not None:
@@ -204,23 +198,9 @@ def attribution_of_call(client: Attribution, headers: Attribution) -> Attributio
 
 
 def _metadata_from_header(value: str) -> Mapping[str, Any]:
-    if len(value) > 2 * MAX_METADATA_BYTES:
-        return TOO_MUCH
+    if len(value) > MAX_METADATA_HEADER:
+        return dropped(f"{len(value):,} bytes, the limit of the header is {MAX_METADATA_HEADER:,}")
     try:
         return clean_metadata(json.loads(value))
     except (ValueError, RecursionError):
-        return TOO_MUCH
-
-
-def _clean_json(value: object, depth: int) -> object:
-    if depth < 0:
-        raise ValueError("metadata is nested too deeply")
-    if isinstance(value, str):
-        return _UNWANTED.sub("", value)
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {clean(key): _clean_json(item, depth - 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_clean_json(item, depth - 1) for item in value]
-    return clean(value)
+        return dropped("no JSON")

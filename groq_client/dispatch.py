@@ -1,8 +1,8 @@
 """A few threads that do the recorder's blocking work where the caller must not wait for it.
 
-Not a :class:`~concurrent.futures.ThreadPoolExecutor`, because work is handed over by finalizers, too, and those may run
-in the middle of anything: the pool's ``submit`` takes a lock, which a finalizer could wait for for ever.
-``SimpleQueue.put`` may be called from a finalizer.
+This is no :class:`~concurrent.futures.ThreadPoolExecutor`, because finalizers hand over work too. A finalizer may run
+while its thread holds the lock that the pool's ``submit`` takes, and would wait for it for ever. ``SimpleQueue.put`` is
+safe in a finalizer.
 """
 
 import atexit
@@ -14,6 +14,7 @@ from concurrent.futures import Future, wait
 from queue import SimpleQueue
 
 from groq_client import recorder
+from groq_client.finalizers import DISPATCHER, at_end_of_child
 from groq_client.recorder import note_failure
 
 MAX_THREADS = 4
@@ -23,7 +24,7 @@ Work = Callable[[], None]
 
 
 class Dispatcher:
-    """Threads are started when work comes, never before a fork; a forked child starts afresh with nothing to do."""
+    """A queue of work and the threads that do it. Threads start with the first work; a forked child begins empty."""
 
     def __init__(self) -> None:
         self._reset()
@@ -36,12 +37,12 @@ class Dispatcher:
         self._closed = False
 
     def after_fork(self) -> None:
-        """What the parent had queued is the parent's to do."""
+        """Forgets, in a forked child, the work in the queue: the parent does it."""
         self._lock = threading.Lock()
         self._reset()
 
     def submit(self, work: Work) -> Future[None]:
-        """Hands ``work`` to a thread. Not for finalizers."""
+        """Hands ``work`` to a thread. Finalizers must call :meth:`put` instead."""
         future = self.put(work)
         if not self._closed and len(self._unfinished) > len(self._threads):
             self._start_thread()
@@ -50,7 +51,7 @@ class Dispatcher:
     def put(self, work: Work) -> Future[None]:
         """Hands ``work`` over without taking a lock or starting a thread: safe in a finalizer.
 
-        After the interpreter's exit has begun, it is done at once.
+        Once the interpreter's exit has begun, the work is done at once in the calling thread.
         """
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()  # From now on a cancelled waiter cannot cancel the work.
@@ -62,7 +63,7 @@ class Dispatcher:
         return future
 
     def ready(self) -> None:
-        """Makes sure that there is a thread for what finalizers may put."""
+        """Makes sure that there is a thread for the work that finalizers put."""
         if not self._threads and not self._closed:
             self._start_thread()
 
@@ -73,22 +74,26 @@ class Dispatcher:
         return not wait(list(self._unfinished), timeout).not_done
 
     def close(self, timeout: float) -> bool:
-        """Lets no more work wait, and waits for what there is."""
+        """Waits at most ``timeout`` seconds for the work in the queue; work that comes later is done at once."""
         done = self.flush(timeout)
         self._closed = True
         return done
 
     def _start_thread(self) -> None:
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            return  # Another caller is starting a thread, perhaps the code that this signal handler has interrupted.
+        try:
             if len(self._threads) == MAX_THREADS:
                 return
             thread = threading.Thread(target=self._work, name=f"groq_client-{len(self._threads)}", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # No threads at the interpreter's exit: whoever waits does the work himself.
+            except RuntimeError:  # At the interpreter's exit no thread can start: the caller that waits does the work.
                 self._drain_here()
                 return
             self._threads.append(thread)
+        finally:
+            self._lock.release()
 
     def _work(self) -> None:
         queue, unfinished = self._queue, self._unfinished
@@ -121,10 +126,10 @@ _exit_registered = False
 
 
 def finish_at_exit(work: Work) -> None:
-    """Has ``work`` done when the interpreter exits, before the dispatcher is drained.
+    """Registers ``work`` to be done when the interpreter exits, before the dispatcher is drained.
 
-    Registered when the first call starts rather than at import, so that it runs *before* the exit handlers of
-    what the recorder needs (a connection pool, an embedded database), which were there by then.
+    Use it when the first call starts, not at import. Exit handlers run in reverse order, so ``work`` then runs *before*
+    those of the connection pool and the embedded database, which the recorder has registered earlier.
     """
     global _exit_registered
     if work in _at_exit:
@@ -132,14 +137,15 @@ def finish_at_exit(work: Work) -> None:
     with _exit_lock:
         if work not in _at_exit:
             _at_exit.append(work)
+            at_end_of_child(_exit, DISPATCHER)
         if not _exit_registered:
             _exit_registered = True
             atexit.register(_exit)
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Waits until every call that has ended is with its recorder, and until the default recorder, if it can tell, has
-    written what it was given; ``False`` if ``timeout`` seconds were not enough."""
+    """Waits until every ended call is with its recorder, and the default recorder, if it has a ``flush``, has written
+    them. ``False`` if ``timeout`` seconds were not enough."""
     deadline = None if timeout is None else time.monotonic() + timeout
     if not dispatcher.flush(timeout):
         return False
@@ -155,4 +161,9 @@ def _exit() -> None:
     dispatcher.close(EXIT_SECONDS)
 
 
-os.register_at_fork(after_in_child=dispatcher.after_fork)
+def _after_fork() -> None:
+    dispatcher.after_fork()
+    _at_exit.clear()  # The first call of the child registers its work anew.
+
+
+os.register_at_fork(after_in_child=_after_fork)

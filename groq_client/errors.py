@@ -1,12 +1,13 @@
-"""How a call that failed is named, and what may be kept of the words of its error.
+"""The error codes of failed calls, and the parts of error messages that may be kept.
 
-``Call.error_code`` is Groq's own ``error.code``, else its ``error.type``, else ``http_<status>``. Where Groq said
-nothing it is one of the codes below. Messages are shortened and never hold a prompt, a completion or a key.
+``Call.error_code`` is Groq's own ``error.code``, else its ``error.type``, else ``http_<status>``. If Groq answered with
+no error, it is one of the codes below. Messages are shortened and never hold a prompt, a completion or a key.
 """
 
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 import httpx
@@ -16,47 +17,58 @@ from groq import APIConnectionError, APIError, APIResponseValidationError, APISt
 from groq_client.call import CallRefused
 
 TIMEOUT = "timeout"
-"""No answer, or no next byte of it, in time."""
+"""The answer, or its next byte, did not come in time."""
 CONNECTION_ERROR = "connection_error"
-"""No connection, or one that was cut before the answer was complete."""
+"""The connection failed, or was cut before the answer was complete."""
 CANCELLED = "cancelled"
-"""The asyncio task was cancelled."""
+"""The task was cancelled, by asyncio or Trio."""
 INTERRUPTED = "interrupted"
-"""Ctrl-C, ``sys.exit`` or the end of the interpreter while the call was on its way."""
+"""Ctrl-C, ``sys.exit`` or the end of the interpreter ended the call."""
 ABANDONED = "abandoned"
-"""The caller stopped reading: no failure, the status is ``success``."""
+"""The caller stopped reading. This is no failure: the status is ``success``."""
 STREAM_ERROR = "stream_error"
-"""Groq reported an error in mid-stream, without naming it."""
+"""Groq reported an error without a code in the middle of the stream."""
 INCOMPLETE = "stream_incomplete"
 """The stream ended without its end mark."""
 INVALID_RESPONSE = "invalid_response"
-"""The answer was not what the SDK could make sense of."""
+"""The SDK could not parse the answer."""
 REFUSED = "refused"
-"""The recorder forbade the call; nothing was sent."""
+"""The recorder refused the call, which was not sent."""
 CLIENT_ERROR = "client_error"
-"""Something in the caller's process failed: arguments that cannot be sent, a hook that raises."""
+"""The caller's process failed, for example by arguments that cannot be sent or a hook that raises."""
 
 MAX_MESSAGE_LENGTH = 300
 MAX_CODE_LENGTH = 64
 QUOTE_LENGTH = 20
 SHORTEST_QUOTE = 6
 
-_KEYS = re.compile(r"\b(?:gsk|sk|pk|rk|xox[a-z]|ghp|AKIA)[_-]?[A-Za-z0-9][\w-]{7,}|\bBearer\s+\S+", re.IGNORECASE)
+_KEYS = re.compile(r"\b(?:gsk|gul|sk|pk|rk|xox[a-z]|ghp|AKIA)[_-]?[A-Za-z0-9][\w-]{7,}|\bBearer\s+\S+", re.IGNORECASE)
 _CODE = re.compile(r"[^A-Za-z0-9_.:-]+")
 _ESCAPES = re.compile(r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)")
 _NOT_TEXT = re.compile(r"[\W_]+")
 _WHITESPACE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-# Names that callers send and that Groq quotes back for good reasons: "The model `x` does not exist".
+# Groq may quote the values of these fields in its messages, as in "The model `x` does not exist": they are not private.
 _NAMES_IN_REQUESTS = frozenset({"model", "role", "type", "service_tier", "voice", "language", "response_format"})
+
+
+class ErrorAnswer(Exception):  # noqa: N818 - an answer, which a program without the SDK has read
+    """Ends a call that was answered with an error status. ``body`` is the parsed JSON of the answer, if it is JSON."""
+
+    def __init__(self, status_code: int, body: object) -> None:
+        super().__init__(status_code)
+        self.status_code = status_code
+        self.body = body
 
 
 def code_of(error: BaseException) -> str:
     """The ``error_code`` for an exception that ended a call."""
-    if isinstance(error, APIStatusError):
+    if isinstance(error, APIStatusError | ErrorAnswer):
         return code_of_body(error.body) or f"http_{error.status_code}"
     for kind, code in _CODE_OF_EXCEPTION:
         if isinstance(error, kind):
             return code
+    if _is_cancelled(error):
+        return CANCELLED
     if isinstance(error, APIError):
         return code_of_body(error.body) or STREAM_ERROR
     return CLIENT_ERROR if isinstance(error, Exception) else INTERRUPTED
@@ -70,12 +82,29 @@ _CODE_OF_EXCEPTION: tuple[tuple[type[BaseException] | tuple[type[BaseException],
         (APIResponseValidationError, json.JSONDecodeError, pydantic.ValidationError, httpx.DecodingError),
         INVALID_RESPONSE,
     ),
-    (asyncio.CancelledError, CANCELLED),
+)
+_NO_CONNECTION = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
 )
 
 
+def never_left(error: BaseException) -> bool:
+    """Whether ``error`` shows that the request did not reach Groq: connecting failed, or the request is invalid."""
+    return isinstance(error, _NO_CONNECTION) or isinstance(error.__cause__, _NO_CONNECTION)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    trio = sys.modules.get("trio")  # If the program never imported Trio, the error cannot be one of Trio's.
+    return isinstance(error, asyncio.CancelledError) or (trio is not None and isinstance(error, trio.Cancelled))
+
+
 def code_of_body(body: object) -> str:
-    """Groq's own name for an error: from ``{"error": {…}}`` or from the inner object. Empty if it gives none."""
+    """Groq's own code for an error, from ``{"error": {…}}`` or from the inner object; empty if it has none."""
     error = error_of_body(body)
     for name in ("code", "type"):
         if (value := error.get(name)) and isinstance(value, str | int):
@@ -91,15 +120,15 @@ def error_of_body(body: object) -> Mapping[str, object]:
 
 
 def message_of(error: BaseException, request: object, api_key: str = "") -> str:
-    """Words about ``error`` that are safe to keep. ``request`` is the body that was sent, whose content is private."""
+    """A message about ``error`` that is safe to keep. ``request`` is the sent body, whose content is private."""
     if isinstance(error, CallRefused):
         return safe_message(str(error), (), api_key)
     if isinstance(error, APIConnectionError):
         cause = error.__cause__
         return f"{error.message} ({type(cause).__name__})" if cause else error.message
-    if isinstance(error, APIError) and not isinstance(error, APIResponseValidationError):
+    if isinstance(error, APIError | ErrorAnswer) and not isinstance(error, APIResponseValidationError):
         return message_of_body(error.body, request, api_key)
-    # Words of other exceptions may hold anything: json's and pydantic's quote what they could not read.
+    # Messages of other exceptions may hold private text: those of json and pydantic quote the input that is wrong.
     return type(error).__name__
 
 
@@ -113,7 +142,7 @@ def message_of_body(body: object, request: object, api_key: str = "") -> str:
 
 
 def safe_message(message: str, private: Iterable[str], api_key: str = "") -> str:
-    """``message`` on one line, shortened, without keys; empty if it quotes a piece of ``private``."""
+    """``message`` on one line, shortened and without keys; empty if it quotes one of the ``private`` texts."""
     if api_key:
         message = message.replace(api_key, "[key]")
     message = _WHITESPACE.sub(" ", _KEYS.sub("[key]", message[: 20 * MAX_MESSAGE_LENGTH])).strip()
@@ -140,7 +169,7 @@ def quotes(message: str, private: Iterable[str]) -> bool:
 
 
 def private_texts(request: object) -> Iterator[str]:
-    """Every text in a request's body but the names of models, roles and the like."""
+    """Every text in a request's body, except names of models, roles and the like."""
     if isinstance(request, Mapping):
         for name, value in request.items():
             if name not in _NAMES_IN_REQUESTS or not isinstance(value, str):

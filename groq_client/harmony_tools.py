@@ -1,4 +1,5 @@
-"""Tools as gpt-oss sees them: the harmony format writes a function's JSON schema as a TypeScript-like type."""
+"""Tools as gpt-oss sees them: the harmony format writes a function's JSON schema as a TypeScript-like type, and
+descriptions as comments."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ _NAMES = {"string": "string", "number": "number", "integer": "number", "boolean"
 
 
 def render_tools(tools: Sequence[object]) -> str:
-    """The declarations of all functions, without the frame around them. Built-in tools have none: they are left out."""
+    """The declarations of all functions, without the frame around them. Built-in tools have no declaration."""
     functions = [tool.get("function") if isinstance(tool, Mapping) else None for tool in tools]
     return "\n\n".join(_declaration(function) for function in functions if isinstance(function, Mapping))
 
@@ -20,10 +21,11 @@ def _declaration(function: Mapping[str, object]) -> str:
     parameters = function.get("parameters")
     has_any = isinstance(parameters, Mapping) and bool(parameters.get("properties"))
     signature = f"(_: {_type(parameters, 0)}) => any;" if has_any else "() => any;"
-    return f"{_comment(function)}type {name} = {signature}"
+    return f"{render_comment(function)}type {name} = {signature}"
 
 
-def _comment(schema: Mapping[str, object]) -> str:
+def render_comment(schema: Mapping[str, object]) -> str:
+    """The description of a function, a property or a JSON schema as comment lines; "" if it has no description."""
     description = schema.get("description")
     if not isinstance(description, str) or not description:
         return ""
@@ -63,7 +65,7 @@ def _object(properties: Mapping[str, object], required: object, depth: int) -> s
 def _property(name: str, schema: object, needed: bool, depth: int) -> str:
     comment = default = ""
     if isinstance(schema, Mapping):
-        comment = _comment(schema)
+        comment = render_comment(schema)
         if "default" in schema:
             default = f" // default: {json.dumps(schema['default'], ensure_ascii=False, default=str)}"
     return f"{comment}{name}{'' if needed else '?'}: {_type(schema, depth + 1)},{default}\n"

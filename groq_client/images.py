@@ -1,8 +1,8 @@
-"""What an image in a prompt costs in tokens: its size, read from the head of its file, and Llama 4's tiling.
+"""The tokens of an image in a prompt, from the size in the head of its file and Llama 4's tiling.
 
 Llama 4 cuts an image into up to 16 tiles of 336 pixels, 144 tokens each, with separators between them, and adds the
 whole image, shrunk, as one more tile. An image that fits one tile is sent only once. The rules are those of Meta's
-published image processor; they are applied to every model, for want of anything better known about the others.
+published image processor. They are applied to every model, because the rules of the others are not known.
 """
 
 import binascii
@@ -14,13 +14,13 @@ MAX_TILES = 16
 TILE_TOKENS = 144
 UNKNOWN_SIZE_TOKENS = 731
 
-_HEAD = 4 * 21_846  # Base64 characters: 64 KiB of the file, room for a photo's EXIF block before the size.
+_HEAD = 4 * 21_846  # In Base64 characters, 64 KiB of the file: a photo's EXIF block may stand before its size.
 
 Size = tuple[int, int]
 
 
 def image_tokens(url: str) -> int:
-    """The tokens of the image at ``url``. Only a ``data:`` URL tells its size; nothing is ever downloaded."""
+    """The tokens of the image at ``url``. The size is known only for a ``data:`` URL; no image is downloaded."""
     size = size_of_data_url(url)
     return UNKNOWN_SIZE_TOKENS if size is None else tiled_tokens(*size)
 
@@ -36,7 +36,7 @@ def tiled_tokens(width: int, height: int) -> int:
 
 
 def _grid(width: int, height: int) -> Size:
-    """The canvas that takes the image with the least upscaling, else the least downscaling; the smallest of equals."""
+    """The canvas of tiles with the least upscaling of the image, else the least downscaling; of equals the smallest."""
     best: tuple[bool, float, int] | None = None
     chosen = (1, 1)
     for columns in range(1, MAX_TILES + 1):
@@ -90,7 +90,7 @@ def _webp_size(head: bytes) -> Size | None:
 
 
 def _jpeg_size(head: bytes) -> Size | None:
-    """Walk the segments to the frame header (SOF0 to SOF15 without DHT, JPG and DAC)."""
+    """The size in the JPEG's frame header (SOF0 to SOF15 without DHT, JPG and DAC), found by walking the segments."""
     at = 2
     while at + 9 <= len(head):
         if head[at] != 0xFF:

@@ -1,29 +1,76 @@
-"""The recorder that calls are told to, and the promise that its failures never reach a caller."""
+"""Calls the recorder, and keeps the recorder's failures away from the callers of Groq."""
 
 import itertools
 import logging
+import os
+import threading
+from contextlib import suppress
 
 from groq_client.call import Call, CallRefused, Recorder
 
 logger = logging.getLogger("groq_client")
 
+URL, KEY, DIRECTORY = "GROQ_LEDGER_URL", "GROQ_LEDGER_KEY", "GROQ_LEDGER_DIR"
+"""The environment variables of a process that records over HTTP (``groq_client.http_recorder``)."""
+
 _default: Recorder | None = None
+_is_configured = False
+_connecting = threading.RLock()
+_unrecorded = itertools.count()
 _failures = itertools.count(1)
 _failure_count = 0
 
 
 def configure(recorder: Recorder | None) -> None:
-    """Sets the recorder of every client that was not given its own; ``None`` turns recording off."""
-    global _default
-    _default = recorder
+    """Sets the recorder of every client that has no recorder of its own; ``None`` turns recording off."""
+    global _default, _is_configured
+    _default, _is_configured = recorder, True
 
 
 def default_recorder() -> Recorder | None:
+    """The process's default recorder. If none was ever configured, it is made from the environment; if nothing is
+    there either, the first call logs a warning."""
+    if not _is_configured:
+        if os.environ.get(URL):
+            _connect_by_environment()
+        elif next(_unrecorded) == 0:  # Of several threads exactly one gets the counter's zero.
+            _warn_of_no_recorder()
     return _default
 
 
+def _connect_by_environment() -> None:
+    """Connects, once. A mistake in the environment is logged, and then nothing is recorded."""
+    from groq_client.http_recorder import connect
+
+    with _connecting:
+        if _is_configured:
+            return
+        try:
+            connect()
+        except Exception:
+            configure(None)
+            note_failure(f"connecting by {URL} and {KEY}")
+
+
+def _after_fork() -> None:
+    global _connecting
+    _connecting = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _warn_of_no_recorder() -> None:
+    with suppress(Exception):  # A filter of the program's own may raise.
+        logger.warning(
+            "groq_client: nothing is recorded, for no recorder is configured. Call groq_client.connect(url, key) once, "
+            "at the start of the program, or usage_dashboard.connect() beside the ledger's own code. "
+            "groq_client.configure(None) says that this is meant and keeps this line away."
+        )
+
+
 def failures() -> int:
-    """How often recording has failed in this process: each one is in the log, none reached a caller."""
+    """The number of recording failures in this process. Each is in the log, and none was raised into a caller."""
     return _failure_count
 
 
@@ -35,7 +82,7 @@ def note_failure(what: str) -> None:
 
 
 def is_blocking(recorder: Recorder, step: str) -> bool:
-    """Whether ``start`` or ``finish`` may block, which keeps it off an event loop.
+    """Whether the recorder's ``step`` (``start`` or ``finish``) may block and must not run on an event loop.
 
     A recorder that only appends to memory says so with ``start_is_blocking = False`` or ``finish_is_blocking = False``.
     """
@@ -56,6 +103,20 @@ def start(recorder: Recorder, call: Call) -> None:
         note_failure("the recorder's start")
 
 
+def ended(recorder: Recorder, call: Call) -> None:
+    """Tells a recorder with an ``ended(call)`` method that a call ended whose usage is still being estimated.
+
+    ``finish`` follows. The method is meant for a journal: it must not block, nor keep ``call``, whose usage is a guess.
+    """
+    tell = getattr(recorder, "ended", None)
+    if tell is None:
+        return
+    try:
+        tell(call)
+    except Exception:
+        note_failure("the recorder's ended")
+
+
 def finish(recorder: Recorder, call: Call) -> None:
     """Tells the recorder that ``call`` has ended."""
     try:
@@ -65,7 +126,7 @@ def finish(recorder: Recorder, call: Call) -> None:
 
 
 def flush(timeout: float | None) -> bool:
-    """Has the default recorder write what it keeps, where it has a ``flush(timeout)`` (seconds; None: no limit)."""
+    """Makes a default recorder with a ``flush(timeout)`` method write its calls (seconds; ``None``: no limit)."""
     write_out = getattr(_default, "flush", None)
     if write_out is None:
         return True

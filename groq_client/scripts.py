@@ -41,11 +41,11 @@ URDU = Script("urdu", 0.29, 0.87, llama3=0.718, kimi=0.53)
 HAN = Script("han", 0.68, 1.15, llama3=0.681, kimi=0.56)
 KANA = Script("kana", 0.68, 0.92, llama3=0.678, llama4=0.84, kimi=0.86)
 HANGUL = Script("hangul", 0.60, 1.10, llama3=0.648, llama4=0.83, kimi=0.85)
-COMMON = Script("common", 0.5, 0.5)  # punctuation and symbols: no correction, little weight
+COMMON = Script("common", 0.5, 0.5)  # Punctuation and symbols need no correction and have little weight.
 OTHER = Script("other", 1.8, 2.2)
-SPACE = Script("space", 0.25, 0.0)  # a token of its own only in a guess: a space belongs to the word after it
+SPACE = Script("space", 0.25, 0.0)  # A vocabulary joins a space to the next word; only a guess counts it apart.
 
-# Where each block of scripts starts; it reaches to the next start.
+# Each block starts at this code point and ends where the next block starts.
 _BLOCKS: tuple[tuple[int, Script], ...] = (
     (0x0000, LATIN),
     (0x0080, COMMON),
@@ -116,15 +116,15 @@ _LANGUAGES: tuple[tuple[Script, Script, frozenset[str], float], ...] = (
     (ARABIC, URDU, frozenset("ٹڈڑےںہھ"), 0.02),
     (ARABIC, PERSIAN, frozenset("پچژگیک"), 0.02),
 )
-"""A language within a script, known by its own letters: script, language, letters, their least share of the script."""
+"""Languages recognised by their letters: script, language, letters, and the least share of these in the script."""
 
 _SAMPLE = 1_024
 _ACCENTS = 0.01
-"""The share of accented letters from which Latin text counts as wholly not English; below, in proportion."""
+"""Latin text with this share of accented letters has no English part; with fewer, a proportional part is English."""
 
 
 def correction(text: str, column: Column) -> float:
-    """What to multiply the base vocabulary's count by. The base is o200k for Llama 4, else the common tokens."""
+    """The factor for the base vocabulary's count. The base is o200k for Llama 4, else the common tokens."""
     if text.isascii():
         return 1.0
     weighed = corrected = 0.0
@@ -138,7 +138,7 @@ def correction(text: str, column: Column) -> float:
 
 
 def guess(text: str) -> int:
-    """About how many tokens, from characters alone: right to a quarter or so, and never slow."""
+    """A guess of the tokens from the characters alone. It is fast, and about 25 % off."""
     if not text:
         return 0
     if text.isascii():
@@ -158,7 +158,7 @@ def _sample(text: str) -> str:
 
 
 def _scripts(text: str) -> list[tuple[Script, int, float]]:
-    """The scripts in (a sample of) a text: each with its characters and the share of them that its factor holds for."""
+    """The scripts in (a sample of) a text, each with its characters and the share of them that its factor is for."""
     characters = Counter(_sample(text))
     scripts: Counter[Script] = Counter()
     accented = 0

@@ -1,15 +1,17 @@
-"""How many tokens a request or an answer has, counted here: for calls where Groq reported no usage.
+"""Counts the tokens of a request or an answer, for calls whose usage Groq did not report.
 
-Exact for the text of gpt-oss and Qwen. Llama, Kimi and unknown models are counted in the nearest vocabulary that may be
-shipped, corrected per script (see :mod:`groq_client.scripts`), or exactly with the operator's own vocabularies
-(``GROQ_VOCAB_DIR``). Chat templates add what real responses were seen to add (see :mod:`groq_client.chat_template`).
+The count is exact for the text of gpt-oss and Qwen. Llama, Kimi and unknown models are counted in the nearest shipped
+vocabulary, corrected per script (see :mod:`groq_client.scripts`), or exactly with the operator's own
+vocabularies (``GROQ_VOCAB_DIR``). The tokens of chat templates were measured on real responses (see
+:mod:`groq_client.chat_template`).
 
-Nothing here raises, whatever it is given; nothing touches the network; the vocabularies are loaded when first needed,
-in the caller's thread. Audio is never counted in tokens.
+The functions here raise no errors and use no network. Vocabularies are loaded when first needed, in the thread that
+counts. Audio is never counted in tokens.
 """
 
 import functools
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How a family of models is counted: its template, and its vocabulary or the column that corrects another's."""
+    """The way to count a family of models: its template, and its vocabulary or the correction of another vocabulary."""
 
     template: Template
     column: Column | None = None
@@ -47,7 +49,7 @@ def estimate_prompt(body: Mapping[str, object], model: str) -> int:
 
 
 def estimate_completion(text: str, reasoning: str, tool_calls: Sequence[str], model: str) -> int:
-    """Tokens of what a model delivered: its text, its reasoning, and the names and arguments of its tool calls."""
+    """Tokens of an answer: its text, its reasoning, and the names and arguments of its tool calls."""
 
     def estimate() -> int:
         family = family_of(model)
@@ -58,7 +60,7 @@ def estimate_completion(text: str, reasoning: str, tool_calls: Sequence[str], mo
 
 
 def estimate_embedding_input(body: Mapping[str, object], model: str) -> int:
-    """Tokens in the input of an embeddings request: a text, texts, or tokens that the caller has counted already."""
+    """Tokens in the input of an embeddings request, which is a text, a list of texts, or tokens."""
 
     def estimate() -> int:
         family = family_of(model)
@@ -70,7 +72,7 @@ def estimate_embedding_input(body: Mapping[str, object], model: str) -> int:
 
 
 def warm_up() -> None:
-    """Load the vocabularies now, in this thread, so that no call has to wait for them. Threads may call it at once."""
+    """Loads the vocabularies in this thread, so that no call has to wait for them. Safe in several threads at once."""
     _library().load()
 
 
@@ -113,7 +115,7 @@ def _count(text: object, family: Family) -> int:
 
 
 def _base(library: Library, family: Family) -> Vocabulary:
-    """Llama 3 and Kimi are nearest to the common tokens: in English and code they differ from them by 1 % or less."""
+    """The shipped vocabulary nearest to a family. For Llama 3 and Kimi it is the common tokens: 1 % off in English."""
     if family.qwen:
         return library.qwen
     return library.common if family.column in ("llama3", "kimi") else library.o200k
@@ -128,7 +130,7 @@ def _input_tokens(item: object, family: Family) -> int:
 
 
 def _guarded(estimate: Callable[[], int], material: object) -> int:
-    """The estimate; where it fails, a guess from all the strings in what it was made from."""
+    """The result of ``estimate``; if that fails, a guess from all strings in ``material``."""
     try:
         return estimate()
     except MUST_PASS:
@@ -153,9 +155,20 @@ _loaded: list[Library] = []
 
 
 def _library() -> Library:
-    """The vocabularies of this process. Made when first needed: settings may set the environment after the import."""
+    """The vocabularies of this process. They are made when first needed, since settings may set GROQ_VOCAB_DIR late."""
     if not _loaded:
         with _loading:
             if not _loaded:
                 _loaded.append(Library.from_environment())
     return _loaded[0]
+
+
+def _after_fork() -> None:
+    """Renews the locks in a forked child, where a thread of the parent that was loading cannot release them."""
+    global _loading
+    _loading = threading.Lock()
+    for library in _loaded:
+        library.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

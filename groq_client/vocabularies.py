@@ -1,8 +1,8 @@
-"""Token vocabularies: found on disk, verified, loaded once, and counted with.
+"""Token vocabularies: finding them on disk, verifying and loading them, and counting with them.
 
 Importing this module is cheap: tiktoken and the vocabularies are loaded when a text is first counted, or by a warm-up.
-Nothing here touches the network, and nothing raises: a vocabulary that cannot be used answers ``None``, says so once in
-the log, and leaves it to the caller to fall back.
+A :class:`Vocabulary` raises no errors and uses no network: if it cannot be used, it returns ``None`` and logs that
+once, and the caller has to count in another way.
 """
 
 import base64
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MUST_PASS = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
-"""Everything else is swallowed, BaseException included: a panic in tiktoken's Rust code derives from it."""
+"""The exceptions that are passed on. All others are caught, BaseException too: a panic of tiktoken derives from it."""
 
 PACKAGED = Path(__file__).parent / "vocab"
 PACKAGED_SHA256 = {
@@ -32,8 +32,8 @@ PACKAGED_SHA256 = {
     "qwen.tiktoken.gz": "b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186",
 }
 
-# tiktoken's regular expressions backtrack over a run of one character class, and panic on very long ones: a text is cut
-# where a token starts anyway. Beyond a million characters a sample of the text stands for the whole.
+# tiktoken's regular expressions backtrack over a run of one character class and panic on a very long run. A text is
+# therefore cut at places where a token starts anyway. Beyond a million characters only a sample of it is counted.
 PIECE = 8_192
 SAMPLED_BEYOND = 1_000_000
 SAMPLES = 16
@@ -60,7 +60,7 @@ Ranks = dict[bytes, int]
 
 
 class BrokenVocabularyError(Exception):
-    """A vocabulary file that is missing, is not what it should be, or cannot be read."""
+    """A vocabulary file is missing, has the wrong content, or cannot be read."""
 
 
 def read_ranks(path: Path, sha256: str | None = None) -> Ranks:
@@ -76,7 +76,7 @@ def read_ranks(path: Path, sha256: str | None = None) -> Ranks:
 
 
 def read_packaged(directory: Path, name: str) -> Ranks:
-    """One of the two vocabularies that are shipped, verified."""
+    """One of the two shipped vocabularies, verified."""
     return read_ranks(directory / name, PACKAGED_SHA256[name])
 
 
@@ -93,7 +93,7 @@ def common_ranks(qwen: Ranks) -> Ranks:
 
 
 class Vocabulary:
-    """A tokenizer that loads itself when first used, in the caller's thread, once however many threads ask."""
+    """A tokenizer. The first thread that uses it loads it; other threads wait for that."""
 
     def __init__(self, name: str, pattern: str, read: Callable[[], Ranks], *, nfc: bool = False) -> None:
         self.name = name
@@ -106,12 +106,16 @@ class Vocabulary:
         self._panicked = False
 
     def load(self) -> bool:
-        """Whether the vocabulary can be used. Blocks while it is being loaded."""
+        """Loads the vocabulary unless it is loaded, and returns whether it can be used. Blocks while it is loading."""
         if self._encoding is None and not self._failed:
             with self._lock:
                 if self._encoding is None and not self._failed:
                     self._load()
         return self._encoding is not None
+
+    def after_fork(self) -> None:
+        """Lets a forked child load the vocabulary anew if a thread of the parent was loading it."""
+        self._lock = threading.Lock()
 
     def _load(self) -> None:
         try:
@@ -139,7 +143,7 @@ class Vocabulary:
             return None
 
     def _count(self, text: str) -> int:
-        known: dict[str, int] = {}  # A megabyte of spaces is the same piece over and over.
+        known: dict[str, int] = {}  # Pieces may repeat: a megabyte of spaces consists of one piece.
         if len(text) <= SAMPLED_BEYOND:
             return self._count_all(text, known)
         length = SAMPLED_BEYOND // SAMPLES
@@ -163,7 +167,7 @@ class Vocabulary:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """The text in pieces of at most :data:`PIECE` characters, cut after a newline or before a space if there is one."""
+    """The text in pieces of at most :data:`PIECE` characters, cut after a newline or before a space if possible."""
     start = 0
     while start < len(text):
         end = _cut(text, start)
@@ -183,7 +187,7 @@ def _cut(text: str, start: int) -> int:
 
 
 class Library:
-    """The vocabularies that are shipped, and the operator's own."""
+    """The shipped vocabularies and the operator's own."""
 
     def __init__(self, packaged: Path = PACKAGED, own: Path | None = None) -> None:
         self.o200k = Vocabulary("o200k", O200K_PATTERN, lambda: read_packaged(packaged, "o200k_base.tiktoken.gz"))
@@ -195,14 +199,22 @@ class Library:
 
     @classmethod
     def from_environment(cls) -> "Library":
-        """With the operator's own vocabularies out of the directory that ``GROQ_VOCAB_DIR`` names."""
+        """A library with the operator's vocabularies from the directory ``GROQ_VOCAB_DIR``."""
         directory = os.environ.get("GROQ_VOCAB_DIR", "")
         return cls(own=Path(directory) if directory else None)
 
+    @property
+    def _all(self) -> tuple[Vocabulary, ...]:
+        return (self.o200k, self.qwen, self.common, *self.own.values())
+
     def load(self) -> None:
-        """Load everything there is, so that no call has to wait for it."""
-        for vocabulary in (self.o200k, self.qwen, self.common, *self.own.values()):
+        """Loads all vocabularies, so that no call has to wait for them."""
+        for vocabulary in self._all:
             vocabulary.load()
+
+    def after_fork(self) -> None:
+        for vocabulary in self._all:
+            vocabulary.after_fork()
 
 
 def _own_vocabularies(directory: Path) -> dict[str, Vocabulary]:

@@ -1,29 +1,29 @@
-"""Asking Groq through our own client, so that every message of the page is recorded like any other call."""
+"""Asks Groq through our own client, so that the page's messages are recorded like all other calls."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from groq.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from accounts.models import Organization, User
-from groq_client import AsyncGroq, Groq, flush
+from groq_client import AsyncGroq, flush
 from groq_client.context import AttributionOptions
 
 FEATURE = "playground"
 MAX_ANSWER_TOKENS = 2_048
 TIMEOUT_SECONDS = 60.0
 RETRIES = 0
-"""Who asks sees what happened, and can ask again."""
+"""The SDK does not retry, because the person sees the error and can ask again."""
 RECORDED_SECONDS = 2.0
-"""An answer is over when its figures can be shown, or after so long."""
+"""An answer waits at most this many seconds for its figures to be recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call: what to ask whom, and what it is booked on."""
+    """One call to make: the model, the messages, and the attribution."""
 
     model: str
     messages: tuple[ChatCompletionMessageParam, ...]
@@ -33,39 +33,28 @@ class Question:
 
 
 def is_connected() -> bool:
-    """Whether the server has been told how to reach Groq, or a stand-in for it."""
+    """Whether the server is configured to reach Groq or a simulator of it."""
     return bool(settings.GROQ_API_KEY or settings.GROQ_BASE_URL)
 
 
 def booking_of(user: User, organization: Organization) -> AttributionOptions:
-    """Who pays and who asked. Decided by who is signed in, never by what the page sends.
+    """The organization that pays and the person who asked, taken from the signed-in user and never from the page.
 
-    A Super Admin from outside is none of the organization's people, some of whom may even bear the same name: the call
-    is booked on nobody, and says in its metadata who asked.
+    A Super Admin from outside is not one of the organization's people, one of whom may have the same name. Such a call
+    is booked on nobody, and its metadata names the Super Admin.
     """
     if user.organization_id == organization.pk:
         return {"organization": organization.slug, "user": user.handle, "feature": FEATURE}
     return {"organization": organization.slug, "feature": FEATURE, "metadata": {"asked_by": user.username}}
 
 
-def answer(question: Question) -> str:
-    """The whole answer at once. Raises what the SDK raises."""
-    try:
-        with _client(question) as client:
-            return _text(
-                client.chat.completions.create(
-                    model=question.model,
-                    messages=question.messages,
-                    max_completion_tokens=MAX_ANSWER_TOKENS,
-                    extra_headers=_headers(question),
-                )
-            )
-    finally:
-        flush(RECORDED_SECONDS)
+async def answer(question: Question) -> str:
+    """The whole answer. Raises the SDK's errors."""
+    return "".join([text async for text in pieces(replace(question, is_streamed=False))])
 
 
 async def pieces(question: Question) -> AsyncGenerator[str]:
-    """The answer as it comes. Raises what the SDK raises. Whoever stops reading ends the call."""
+    """The pieces of a streamed answer. Raises the SDK's errors. Closing the generator ends the call."""
     try:
         async with aclosing(_pieces(question)) as texts:
             async for text in texts:
@@ -77,7 +66,7 @@ async def pieces(question: Question) -> AsyncGenerator[str]:
 
 
 async def _pieces(question: Question) -> AsyncGenerator[str]:
-    # A new client reads all the certificates there are, which takes a while.
+    # A new client reads all certificates of the system, which would block the event loop.
     async with await asyncio.to_thread(_async_client, question) as client:
         if not question.is_streamed:
             yield _text(
@@ -105,10 +94,6 @@ def _async_client(question: Question) -> AsyncGroq:
     return AsyncGroq(
         api_key=_key(), base_url=_address(), timeout=TIMEOUT_SECONDS, max_retries=RETRIES, **question.booking
     )
-
-
-def _client(question: Question) -> Groq:
-    return Groq(api_key=_key(), base_url=_address(), timeout=TIMEOUT_SECONDS, max_retries=RETRIES, **question.booking)
 
 
 def _key() -> str:

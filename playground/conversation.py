@@ -1,4 +1,4 @@
-"""A conversation as the page keeps it. The server stores no prompt and no answer: they travel with every message."""
+"""A conversation, which the page sends with every message, because the server stores no prompts and answers."""
 
 import json
 import re
@@ -9,11 +9,11 @@ from typing import Any, Self
 from groq.types.chat import ChatCompletionMessageParam
 
 MAX_TURNS = 20
-"""So many of the last messages go along with a new one."""
+"""At most this many of the last turns are sent with a new message."""
 MAX_MESSAGE_LENGTH = 8_000
 MAX_TURN_LENGTH = 50_000
-MAX_HISTORY_LENGTH = 400_000
-"""Characters, of the JSON that holds it all."""
+MAX_HISTORY_LENGTH = 100_000
+"""At most this many characters of JSON hold the conversation, which is about 25,000 tokens."""
 
 ROLES = ("user", "assistant")
 _SESSION = re.compile(r"playground-[0-9a-f]{32}")
@@ -22,7 +22,7 @@ _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side said. ``request_id`` is that of the call that an answer came from."""
+    """One message of a conversation. ``request_id`` is the id of the call that an answer came from."""
 
     role: str
     content: str
@@ -30,7 +30,7 @@ class Turn:
 
     @classmethod
     def read(cls, value: Any) -> Self:
-        """ValueError for what is no turn, or holds what cannot be sent (lone surrogates)."""
+        """Reads a turn from JSON. Raises ValueError for a value that is no turn or has lone surrogates."""
         if not isinstance(value, dict) or value.get("role") not in ROLES:
             raise ValueError("not a turn")
         content, request_id = value.get("content"), value.get("request_id", "")
@@ -50,7 +50,7 @@ History = tuple[Turn, ...]
 
 
 def read_history(text: str) -> History:
-    """The last turns of a conversation from the page's JSON. ValueError if it is none."""
+    """The last turns of a conversation in the page's JSON. Raises ValueError for other text."""
     try:
         turns = json.loads(text) if text else []
     except RecursionError:
@@ -65,7 +65,7 @@ def write_history(history: History) -> str:
 
 
 def new_session() -> str:
-    """The name of a conversation. Not to be guessed, so that nobody writes into another person's."""
+    """A new id of a conversation. It cannot be guessed, so that nobody adds to another person's conversation."""
     return f"playground-{secrets.token_hex(16)}"
 
 

@@ -1,4 +1,4 @@
-"""What somebody asks, and what the call is to be booked on."""
+"""The form for a question and the attribution of its call."""
 
 from typing import Any
 
@@ -20,13 +20,11 @@ from playground.conversation import (
 )
 
 MAX_NAME = 200
-OTHER = ""
-"""The choice of a model that is not in the list."""
 SEND, FAIL, NEW = "send", "fail", "new"
-"""What the buttons say."""
+"""The values of the form's buttons."""
 UNKNOWN_MODEL = "no-such-model"
-SETTINGS = ("model", "other_model", "project", "template", "expert", "stream")
-"""What stays from one message to the next."""
+SETTINGS = ("model", "project", "template", "expert", "stream")
+"""The fields that keep their values from one message to the next."""
 
 
 def _name(label: str, **more: Any) -> forms.CharField:
@@ -39,14 +37,14 @@ def _choice(label: str) -> forms.ChoiceField:
 
 
 class QuestionForm(forms.Form):
-    """One message, or, by another button, a deliberate error or a new conversation, which need none."""
+    """One message. The other buttons, for a deliberate error and a new conversation, need no message."""
 
     MAX_TURNS = MAX_TURNS
+    NO_MODEL = "Choose a model. Those with a price that is enabled are offered."
     DELIBERATE_MESSAGE = "Hello, is there such a model?"
 
     action = forms.ChoiceField(choices=[(name, name) for name in (SEND, FAIL, NEW)])
     model = _choice("Model")
-    other_model = _name("Name of the model", placeholder="provider/model")
     project = _choice("Project")
     template = _name("Template", placeholder="none")
     expert = _name("Expert", placeholder="none")
@@ -69,7 +67,7 @@ class QuestionForm(forms.Form):
         super().__init__(data, auto_id="playground-%s", **options)
         self.organization = organization
         models, projects = models_of(organization), organization.projects.values_list("slug", "name")
-        _offer(self, "model", [*((name, name) for name in models), (OTHER, "Another model…")])
+        _offer(self, "model", [(name, name) for name in models])
         _offer(self, "project", [("", "No project"), *projects])
         if self.initial.get("model") is None and models:
             self.initial["model"] = models[0]
@@ -91,8 +89,8 @@ class QuestionForm(forms.Form):
         if self.cleaned_data.get("action") == SEND:
             if not (self.cleaned_data.get("message") or self.has_error("message")):
                 self.add_error("message", "Write a message first.")
-            if not (self.asked_model or self.has_error("model") or self.has_error("other_model")):
-                self.add_error("other_model", "Choose a model, or write the name of one.")
+            if not (self.asked_model or self.has_error("model")):
+                self.add_error("model", self.NO_MODEL)
         return self.cleaned_data
 
     @property
@@ -103,7 +101,7 @@ class QuestionForm(forms.Form):
     def asked_model(self) -> str:
         if self.is_deliberate_error:
             return UNKNOWN_MODEL
-        return str(self.cleaned_data.get("model") or self.cleaned_data.get("other_model") or "")
+        return str(self.cleaned_data.get("model") or "")
 
     @property
     def asked(self) -> History:

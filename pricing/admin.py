@@ -37,7 +37,7 @@ class PriceAdmin(admin.ModelAdmin[Price]):
         return next_version_of(version) if version else {}
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
-        """Written in the same transaction as Django's log entry, as all of this view is."""
+        """Adds the version in the transaction of the view, which also writes Django's log entry."""
         add_versions([obj], by=cast("User", request.user))
 
     @admin.display(description="for", ordering="organization")

@@ -1,4 +1,4 @@
-"""All price versions in memory, for those who price many calls: the recorder's view of the price table."""
+"""All price versions in memory, for the recorder, which prices many calls."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,46 +8,52 @@ from typing import Any, NamedTuple, Self
 import psycopg
 from psycopg.rows import tuple_row
 
+from accounts import generation
+from pricing.model_names import canonical
 from pricing.models import Price, order
-
-
-class Generation(NamedTuple):
-    """Which versions there are. The table only grows, so that this tells; the last two settle it after a truncation."""
-
-    versions: int
-    last_id: int | None
-    last_created_at: datetime | None
-
-
-GENERATION_SQL = "SELECT count(*), max(id), max(created_at) FROM pricing_price"
-"""The present Generation in one row. Cheap; ``current`` asks it, or a recorder among its other statements."""
 
 _FIELDS = Price._meta.concrete_fields
 _ALL_SQL = f"SELECT {', '.join(str(field.column) for field in _FIELDS)} FROM pricing_price"  # noqa: S608
 
 
-class PriceBook:
-    """The price table as of one generation. Never changes, so threads share it."""
+class Alias(NamedTuple):
+    """A row of ``ModelAlias``."""
 
-    def __init__(self, versions: Iterable[Price]) -> None:
+    id: int
+    provider: str
+    alias: str
+    model: str
+
+
+_ALIASES_SQL = f"SELECT {', '.join(Alias._fields)} FROM pricing_modelalias"  # noqa: S608 - made of our own words
+
+
+class PriceBook:
+    """The price table and the aliases of models, as of one generation. A book never changes, so threads share it."""
+
+    def __init__(self, versions: Iterable[Price], aliases: Iterable[Alias] = ()) -> None:
         scopes: dict[tuple[str, str, int | None], list[Price]] = defaultdict(list)
-        created = []
         for version in sorted(versions, key=order, reverse=True):
             scopes[version.provider, version.model, version.organization_id].append(version)
-            created.append((version.pk, version.created_at))
         self._scopes = dict(scopes)
-        self.generation = Generation(
-            len(created), max((pk for pk, _ in created), default=None), max((at for _, at in created), default=None)
-        )
+        self._priced = {(provider, model) for provider, model, _ in scopes}
+        self._aliases = {(alias.provider, alias.alias): alias.model for alias in aliases}
 
     @classmethod
     def load(cls, connection: psycopg.Connection) -> Self:
-        """Read the table in one statement."""
+        """A book read from both tables, with one statement for each."""
         with connection.cursor(row_factory=tuple_row) as cursor:
-            return cls([_version(row) for row in cursor.execute(_ALL_SQL)])
+            versions = [_version(row) for row in cursor.execute(_ALL_SQL)]
+            return cls(versions, [Alias._make(row) for row in cursor.execute(_ALIASES_SQL)])
+
+    def model_called(self, provider: str, name: str) -> str:
+        """The model that a name means. See ``model_names.canonical``."""
+        return canonical(provider, name, self._aliases, lambda model: (provider, model) in self._priced)
 
     def in_force(self, provider: str, model: str, organization_id: int | None, at: datetime) -> Price | None:
-        """What ``Price.objects.in_force`` answers. See pick_in_force."""
+        """The version in force for the model that a name means, as ``Price.objects.in_force`` finds it; None if there
+        is none. See ``pick_in_force``."""
+        model = self.model_called(provider, model)
         for scope in (organization_id, None):
             for version in self._scopes.get((provider, model, scope), ()):
                 if version.effective_from <= at:
@@ -57,28 +63,31 @@ class PriceBook:
         return None
 
 
-def current(connection: psycopg.Connection, generation: Generation | tuple[Any, ...] | None = None) -> PriceBook:
-    """The book of the prices that are in the table now; read again only when there are new ones.
-
-    A recorder that fetched GENERATION_SQL's row already passes it and saves the round trip.
-    """
-    global _book
-    if generation is None:
-        with connection.cursor(row_factory=tuple_row) as cursor:
-            generation = cursor.execute(GENERATION_SQL).fetchone()
-    book = _book
-    if book is None or book.generation != generation:
-        # Two threads may both read. Each goes on with a book that is no older than what it was told to look for, and
-        # an older one that stays behind is found out by the next caller.
-        _book = book = PriceBook.load(connection)
+def current(connection: psycopg.Connection, now: str | None = None) -> PriceBook:
+    """The book of the prices that are in the table now. The tables are only read again in another generation
+    (``accounts.generation``). A recorder that knows the generation passes it as ``now`` and saves the round trip."""
+    global _current
+    if now is None:
+        now = generation.current(connection)
+    known, book = _current
+    if book is None or known != now:
+        # A change after the generation was asked for may be in this book already. Then the generation is another one,
+        # so the next caller reads again. Of two threads that read, each uses its own book.
+        book = PriceBook.load(connection)
+        _current = now, book
     return book
 
 
-_book: PriceBook | None = None
+_current: tuple[str, PriceBook | None] = "", None
+
+
+def known() -> PriceBook | None:
+    """The book that this process has read last, without a look into the database; None if it has read none yet."""
+    return _current[1]
 
 
 def _version(row: tuple[Any, ...]) -> Price:
-    """A row as a model instance. The recorder's connection is not Django's, so Django's converters are called here."""
+    """A row as a model instance. The recorder's connection is not Django's, so this calls Django's converters."""
     values = [
         field.from_db_value(value) if hasattr(field, "from_db_value") else value
         for field, value in zip(_FIELDS, row, strict=True)

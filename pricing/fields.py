@@ -1,4 +1,4 @@
-"""Money in the database and in forms: integer nano-dollars behind a field that speaks ``Decimal``."""
+"""Money in the database and in forms: fields that read and write ``Decimal`` and store integer nano-dollars."""
 
 import re
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
@@ -11,14 +11,15 @@ from django.db import models
 NANO_DIGITS = 9
 NANO = Decimal(1).scaleb(-NANO_DIGITS)
 LARGEST = 2**63 - 1
-"""Nano-dollars that a BIGINT holds: a little more than $9 billion."""
+"""The largest number of nano-dollars that fits into a BIGINT: a little more than $9 billion."""
 
-# Refuses rather than rounds. Every amount that a BIGINT holds has at most 19 digits.
+# This context raises instead of rounding. Every amount that fits into a BIGINT has at most 19 digits.
 _STRICT = Context(prec=40, traps=[Inexact, InvalidOperation])
 
 
 def to_nano(value: Decimal) -> int:
-    """Dollars as nano-dollars. ValueError for what cannot be stored exactly: NaN, infinity, finer parts, too much."""
+    """Dollars as nano-dollars. ValueError for a value that cannot be stored exactly: NaN, infinity, more than nine
+    decimals, too large."""
     try:
         if not value.is_finite():
             raise InvalidOperation
@@ -36,19 +37,19 @@ def from_nano(value: int | Decimal) -> Decimal:
 
 
 def plain(value: Decimal) -> str:
-    """All digits that count and no exponent: 0.00015, 40, 0."""
+    """The number without trailing zeros and without an exponent: 0.00015, 40, 0."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def dollars(value: Decimal) -> str:
-    """All digits that count, and at least cents: $0.00015, $0.04, $1,000.00."""
+    """The dollars without trailing zeros but with cents: $0.00015, $0.04, $1,000.00."""
     whole, _, decimals = f"{value:,.{NANO_DIGITS}f}".partition(".")
     return f"${whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
 def validate_money(value: Decimal) -> None:
-    """Refuse what ``to_nano`` refuses, as forms expect it."""
+    """ValidationError for a value that ``to_nano`` refuses."""
     try:
         to_nano(value)
     except ValueError as error:
@@ -56,7 +57,8 @@ def validate_money(value: Decimal) -> None:
 
 
 class DollarField(forms.DecimalField):
-    """Dollars as people type them: digits and at most one decimal point. What could mean two things is refused."""
+    """Dollars as people type them: digits and at most one decimal point. A comma is refused, because it may be a
+    decimal comma or separate thousands."""
 
     widget = forms.TextInput(attrs={"inputmode": "decimal"})
     PLAIN = re.compile(r"-?(\d{1,20}(\.\d{0,40})?|\.\d{1,40})", re.ASCII)
@@ -70,7 +72,7 @@ class DollarField(forms.DecimalField):
         return super().to_python(text)
 
     def prepare_value(self, value: Any) -> Any:
-        """A stored amount without its trailing zeros; what was typed as it was typed."""
+        """A stored amount without trailing zeros; typed text unchanged."""
         return plain(value) if isinstance(value, Decimal) else value
 
 
@@ -97,9 +99,9 @@ class NanoDollarField(models.BigIntegerField[Any, Any]):
 
     @property
     def validators(self) -> list[Any]:
-        """In place of BigIntegerField's limits, which are in nano-dollars."""
+        """``validate_money`` instead of the limits of BigIntegerField, which are in nano-dollars."""
         return [*super(models.IntegerField, self).validators, validate_money]
 
     def formfield(self, **kwargs: Any) -> Any:
-        """The model's validators say which amounts are allowed."""
+        """A DollarField. The model field's validators, and not the form field, limit the amounts."""
         return models.Field.formfield(self, **({"form_class": DollarField} | kwargs))

@@ -11,10 +11,10 @@ from pricing.versions import entered_after, lock_prices, news_of
 
 
 class PriceVersionForm(forms.ModelForm[Price]):
-    """A new version. Without a start it begins when it is saved. Valid only inside a transaction.
+    """A new version, which begins when it is saved unless it has a start. Validate and save it in one transaction.
 
-    ``newest_seen`` is the newest version of the model that its editor knew of. If there is a newer one by now, the
-    editor is told, once, instead of replacing it unseen.
+    ``newest_seen`` is the id of the newest version that the editor has seen. If there is a newer one, the form has an
+    error that describes it; saving once more accepts it.
     """
 
     newest_seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -31,6 +31,7 @@ class PriceVersionForm(forms.ModelForm[Price]):
             "audio_usd_per_hour",
             "audio_minimum_seconds",
             "usd_per_1k_characters",
+            "tool_rates",
             "enabled",
             "effective_from",
             "source_note",
@@ -39,7 +40,7 @@ class PriceVersionForm(forms.ModelForm[Price]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         start = self.fields.get("effective_from")
-        if start:  # the admin shows a version through a form without fields
+        if start:  # The admin shows a stored version in a form without fields.
             start.required, start.initial, start.help_text = False, None, "UTC. Empty: from now on."
 
     def clean(self) -> dict[str, Any]:
@@ -59,7 +60,7 @@ class PriceVersionForm(forms.ModelForm[Price]):
             self.add_error(None, f"{news_of(newest)} Save again to add yours after it.")
 
     def _show_as_seen(self, version: Price) -> None:
-        """So that saving once more means to have read about it."""
+        """Set ``newest_seen`` to this version, so that the editor can save once more after reading the error."""
         if isinstance(self.data, QueryDict):
             data = self.data.copy()
             data[self.add_prefix("newest_seen")] = str(version.pk)
@@ -67,7 +68,7 @@ class PriceVersionForm(forms.ModelForm[Price]):
 
 
 def next_version_of(version: Price) -> dict[str, Any]:
-    """The form's first values for a version that follows ``version``."""
+    """The initial values of the form for a version that follows ``version``."""
     same = entered_after(0, version.organization).filter(provider=version.provider, model=version.model)
     newest = same.last()
     values = {name: getattr(version, name) for name in PriceVersionForm.Meta.fields}

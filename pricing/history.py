@@ -1,4 +1,4 @@
-"""The versions of one model's price, each beside what it changed."""
+"""The history of one model's price: its versions, each with the changes from the version before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pricing.models import Price
 
 @dataclass(frozen=True)
 class Entry:
-    """A version in its history."""
+    """A version of a price, with its changes and its state."""
 
     version: Price
     change: Change
@@ -19,7 +19,7 @@ class Entry:
 
 
 def entries(versions: Sequence[Price], now: datetime) -> list[Entry]:
-    """The whole history of one price, given in the reverse ``order``."""
+    """The entries of one price's versions. ``versions`` are all of them, the latest in ``order`` first."""
     in_force = next((version for version in versions if version.effective_from <= now), None)
     return [
         Entry(version, Change(before, version), _state(version, after, in_force, now))

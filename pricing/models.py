@@ -1,4 +1,4 @@
-"""Price versions. A row is never changed: an edit adds a version, and an event points at the one it was charged at."""
+"""Price versions. A row is never changed: an edit adds a version, and an event refers to the one it was charged at."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -15,11 +15,12 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from accounts.viewer import Viewer
-from pricing.fields import NanoDollarField
+from pricing.fields import NanoDollarField, dollars
+from pricing.tool_rates import WRONG_RATES, ToolRatesField
 
 MAX_PRICE = Decimal(1_000)
-"""Dollars per unit; above it a price is a slip of the finger, and the cost of a large call could leave its column. Held
-by the model, and so by forms, and by the table."""
+"""The largest price in dollars per unit. A larger one is a typing error, and the cost of a large call might not fit
+into its column. The model, forms and constraints of the table enforce it."""
 DEFAULT_PROVIDER = "groq"
 EVERYBODY_FIRST = F("organization_id").asc(nulls_first=True)
 OUT_OF_RANGE = "A price is at least $0 and at most $1,000."
@@ -42,28 +43,40 @@ def _rate_constraints() -> Iterator[models.CheckConstraint]:
         )
 
 
+def _tool_rate_constraint() -> models.CheckConstraint:
+    are_right = models.Func(
+        "tool_rates",
+        template=f"NOT jsonb_path_exists(%(expressions)s, '{WRONG_RATES}')",
+        output_field=models.BooleanField(),
+    )
+    return models.CheckConstraint(
+        condition=are_right, name="price_tool_rates_range", violation_error_message=OUT_OF_RANGE
+    )
+
+
 def validate_rate(value: Decimal) -> None:
-    """Refuse what is an amount of money and yet cannot be the price of one unit."""
+    """ValidationError for an amount that is negative or larger than MAX_PRICE."""
     if value.is_finite() and not 0 <= value <= MAX_PRICE:
         raise ValidationError(OUT_OF_RANGE)
 
 
 def order(version: "Price") -> tuple[datetime, int]:
-    """Of the versions of one scope that have begun, the last counts: the latest start, then the latest entry."""
+    """The sort key of versions of one scope (an organization, or everybody). Of those that have begun, the last one in
+    this order counts: the latest start, and among equal starts the latest entry."""
     return version.effective_from, version.pk
 
 
 def rank(version: "Price") -> int:
-    """Of the versions that count, one for each scope, the highest is in force: an organization's own wins over
-    everybody's, unless it says to follow that.
+    """The sort key of the versions that count in their scopes; the highest one is in force. An organization's own
+    version outranks everybody's, unless it follows everybody's.
     """
     return 0 if version.follows_everybody else 1 if version.organization_id is None else 2
 
 
 def pick_in_force(versions: Iterable["Price"], organization_id: int | None, at: datetime) -> "Price | None":
-    """The version that a call of this organization, started ``at``, is charged at.
+    """The version that a call of this organization, started ``at``, is charged at; None if there is none.
 
-    A disabled version that wins is returned as well: it says that the model has no price now.
+    The version may be a disabled one, which means that the model has no price at that time.
     """
     begun = [v for v in versions if v.effective_from <= at]
     for scope in (organization_id, None):
@@ -77,12 +90,12 @@ class PriceQuerySet(models.QuerySet["Price"]):
     def in_force(
         self, provider: str, model: str, organization: Organization | None = None, at: datetime | None = None
     ) -> "Price | None":
-        """The version in force for a model at a moment (now), or None if it was never priced. See pick_in_force."""
+        """The version in force for a model at a moment (default: now); None if it has none. See ``pick_in_force``."""
         organization_id = organization.pk if organization else None
         return pick_in_force(self.filter(provider=provider, model=model), organization_id, at or timezone.now())
 
     def visible_to(self, viewer: Viewer) -> Self:
-        """Everybody's prices, and those of the organizations that the viewer sees; none for who sees no prices."""
+        """Everybody's prices and those of the viewer's organizations. Viewers who may not see prices get none."""
         if not viewer.sees_pricing:
             return self.none()
         if viewer.organization_ids is None:
@@ -90,15 +103,15 @@ class PriceQuerySet(models.QuerySet["Price"]):
         return self.filter(Q(organization=None) | Q(organization__in=viewer.organization_ids))
 
     def latest_begun(self, at: datetime) -> Self:
-        """One version for each model and scope: the last to have begun."""
+        """For each model and scope, the version that has begun last. A scope is an organization, or everybody."""
         begun = self.filter(effective_from__lte=at)
         return begun.order_by("provider", "model", EVERYBODY_FIRST, "-effective_from", "-pk").distinct(
             "provider", "model", "organization"
         )
 
     def scheduled(self, after: datetime) -> Self:
-        """Versions that are still to begin, the next ones first. Of several with the same start only the one that will
-        count, which is the last entered.
+        """The versions that begin after a moment, the next ones first. Of several with the same start only the last
+        entered one is included, because only that one will count.
         """
         same_start = ("effective_from", "provider", "model")
         return (
@@ -115,7 +128,7 @@ class PriceQuerySet(models.QuerySet["Price"]):
 
 
 class Price(models.Model):
-    """What a model costs from a moment on. A unit without a price (None) cannot be charged: such usage is unpriced."""
+    """The price of a model from a moment on. A unit whose price is None cannot be charged; usage of it is unpriced."""
 
     provider = models.CharField(max_length=50, default=DEFAULT_PROVIDER, db_collation="C")
     model = models.CharField(max_length=200, db_collation="C")
@@ -138,6 +151,12 @@ class Price(models.Model):
         default=10, help_text="A request is billed for at least this many seconds (Groq: 10)."
     )
     usd_per_1k_characters = NanoDollarField("$ / 1k characters", null=True, blank=True, validators=[validate_rate])
+    tool_rates = ToolRatesField(
+        "tools $ / 1k uses",
+        default=dict,
+        blank=True,
+        help_text="Groq's built-in tools, such as: browser_search 5, browser_open 1.",
+    )
     enabled = models.BooleanField(default=True, help_text="Off: new calls are recorded without a cost.")
     follows_everybody = models.BooleanField(
         default=False,
@@ -152,12 +171,12 @@ class Price(models.Model):
     objects = PriceQuerySet.as_manager()
 
     RATES = _RATES
-    """The fields that hold money."""
+    """The names of the fields with rates."""
 
     class Meta:
         ordering = ("provider", "model", "-effective_from", "-id")
         indexes = (
-            # Serves in_force() and the history of a model.
+            # This index serves in_force() and the history of a model.
             models.Index(fields=("provider", "model", "effective_from"), name="price_in_force"),
         )
         constraints = (
@@ -166,6 +185,7 @@ class Price(models.Model):
                 name="price_follows_everybody",
             ),
             *_rate_constraints(),
+            _tool_rate_constraint(),
         )
 
     def __str__(self) -> str:
@@ -178,7 +198,7 @@ class Price(models.Model):
         super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
-        """The history that it belongs to."""
+        """The address of the history of this price."""
         scope = {"organization": self.organization_id} if self.organization_id else {}
         provider = {"provider": self.provider} if self.provider != DEFAULT_PROVIDER else {}
         return f"{reverse('pricing-history')}?{urlencode({'model': self.model, **scope, **provider})}"
@@ -188,12 +208,12 @@ class Price(models.Model):
 
     def successor(self, organization: Organization | None) -> "Price":
         """A new version for the organization, or (None) for everybody, that charges the same."""
-        same = ("provider", "model", "audio_minimum_seconds", "enabled", *_RATES)
+        same = ("provider", "model", "audio_minimum_seconds", "enabled", "tool_rates", *_RATES)
         return Price(organization=organization, **{name: getattr(self, name) for name in same})
 
     @property
     def summary(self) -> str:
-        """What it charges, in the units that Groq's price list has."""
+        """The rates as text, in the units of Groq's price list."""
         if self.follows_everybody:
             return "everybody's price"
         if not self.enabled:
@@ -205,4 +225,54 @@ class Price(models.Model):
             (self.audio_usd_per_hour, 1, "audio hour"),
             (self.usd_per_1k_characters, 1_000, "1M characters"),
         )
-        return ", ".join(f"${(rate * n).normalize():f} / {unit}" for rate, n, unit in rates if rate is not None) or "–"
+        said = [f"${(rate * n).normalize():f} / {unit}" for rate, n, unit in rates if rate is not None]
+        said += [f"{dollars(rate)} / 1k {tool}" for tool, rate in sorted(self.tool_rates.items())]
+        return ", ".join(said) or "–"
+
+
+class ModelAlias(models.Model):
+    """Another name of a model. New calls that use the alias are charged, listed and summed up as the model; the name
+    that they used is kept in ``UsageEvent.model_requested``. Rows are added and removed but never changed, on which
+    ``pricing.book`` relies.
+    """
+
+    provider = models.CharField(max_length=50, default=DEFAULT_PROVIDER, db_collation="C", editable=False)
+    alias = models.CharField(max_length=200, db_collation="C", help_text="As calls say it.")
+    model = models.CharField(max_length=200, db_collation="C", help_text="As the price list says it.")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, editable=False, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("provider", "alias")
+        constraints = (
+            # An alias stands for exactly one model, on which pricing.book relies.
+            models.UniqueConstraint(fields=("provider", "alias"), name="model_alias"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.alias}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("An alias is never changed; remove it and add another one.")
+        super().save(*args, **kwargs)
+
+
+class FactsEdit(models.Model):
+    """What a Super Admin changed in the facts of a model (``pricing.catalogue``). ``changes`` maps the names of the
+    changed fields to their values; all other facts come from the checked-in file."""
+
+    provider = models.CharField(max_length=50, default=DEFAULT_PROVIDER, db_collation="C")
+    model = models.CharField(max_length=200, db_collation="C")
+    changes = models.JSONField()
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("provider", "model")
+        constraints = (models.UniqueConstraint(fields=("provider", "model"), name="facts_edit"),)
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"

@@ -1,7 +1,8 @@
-"""The price table as inputs: a row for each model, of which only the changed ones become versions.
+"""The editable price table: a row for each model; each changed row becomes a new version.
 
-A row is named for the version that it shows, and versions never change. So what an editor touched is what differs from
-that version, however long ago the page was made. What others did meanwhile is taken in around it, and told.
+The names of a row's fields contain the id of the version that the row shows, and versions never change. So the editor's
+changes are the differences from that version, however old the page is. Versions that others have added meanwhile are
+merged with these changes, and the editor is told about them.
 """
 
 import re
@@ -19,18 +20,20 @@ from pricing.sheet_forms import Key, NewModelRow, PriceRow, Row, SaveForm
 from pricing.versions import add_versions, entered_after, id_of, news_of
 
 MOST_ROWS = 120
-"""More are reached by a search. A row has six fields, and Django takes a thousand in one form."""
+"""At most this number of rows is shown; a search finds the others. A row has seven fields, and Django accepts at most a
+thousand fields in one form."""
 KEPT = "What you typed is kept. Save again to add yours after it."
 ROW_FIELD = re.compile(r"v(\d{1,18})-")
 
 
 class PriceSheet:
-    """Everybody's prices or those of one organization, whose rows begin as everybody's, with what was posted."""
+    """The rows for everybody or for one organization, with the posted values. An organization's row shows everybody's
+    price if it has no price of its own."""
 
     def __init__(self, organization: Organization | None, data: QueryDict | None = None, *, wanted: str = "") -> None:
-        """``wanted`` is a model that the editor came for: if it has no price, the new row begins with its name."""
+        """``wanted`` is the model in the page's address. If it has no price, the row for a new model has its name."""
         self.organization = organization
-        self.newest = Price.objects.aggregate(newest=Max("pk"))["newest"] or 0  # first, so never newer than the rows
+        self.newest = Price.objects.aggregate(newest=Max("pk"))["newest"] or 0  # Read first: never newer than the rows.
         self._data = data or QueryDict()
         self._seen = id_of(self._data.get("seen"))
         shown = _in_force(organization)
@@ -57,22 +60,22 @@ class PriceSheet:
 
     @property
     def is_ready(self) -> bool:
-        """There is something to save and nothing against it."""
+        """Whether there is a change to save, without errors and without conflicts."""
         return bool(self.changed) and not self.conflicts and not self.error_count
 
     @property
     def start(self) -> datetime | None:
-        """None is now."""
+        """The start of the new versions; None means now."""
         return cast("datetime | None", self.save_form.cleaned_data["effective_from"])
 
     def scheduled(self) -> list[Price]:
-        """The later versions that will take over from what is about to be saved."""
+        """The scheduled versions that will replace the versions that are about to be saved."""
         keys = {_key(row.instance) for row in self.changed}
         later = Price.objects.scheduled(self.start or timezone.now()).filter(organization=self.organization)
         return [version for version in later.select_related("organization") if _key(version) in keys]
 
     def save(self, *, by: User) -> int:
-        """Add a version for each changed row of a sheet that is ready; their number."""
+        """Add a version for each changed row; returns their number. Only for a sheet that ``is_ready``."""
         start = self.start or timezone.now()
         versions = [row.instance for row in self.changed]
         for version in versions:
@@ -82,7 +85,7 @@ class PriceSheet:
         return len(versions)
 
     def shown(self, search: str) -> list[PriceRow]:
-        """The rows with changes, and those whose model has this in its name, up to MOST_ROWS."""
+        """The changed rows and those whose model's name contains ``search``, at most MOST_ROWS."""
         found = [row for row in self.rows if row.has_changed() or search.lower() in row.version.model.lower()]
         return sorted(found, key=lambda row: not row.has_changed())[:MOST_ROWS] if len(found) > MOST_ROWS else found
 
@@ -105,7 +108,7 @@ class PriceSheet:
         return f"Meanwhile a scheduled version has begun: {version.summary}."
 
     def _rows_of_older_versions(self, shown: dict[Key, Price]) -> Iterator[PriceRow]:
-        """The rows that were touched and whose version is not the one in force any more."""
+        """The rows that were changed and whose version is no longer in force."""
         posted = {int(match[1]) for match in map(ROW_FIELD.match, self._data) if match}
         older = posted - {version.pk for version in shown.values()}
         for version in Price.objects.filter(_scope(self.organization), pk__in=older).order_by("pk"):
@@ -114,7 +117,7 @@ class PriceSheet:
                 yield row
 
     def _focus(self, wanted: str) -> None:
-        """Begin at the first thing to mend, else at the model that was wanted."""
+        """Put the focus on the first field with an error, else on the wanted model."""
         forms = (*self.rows, self.new, self.save_form)
         targets = [form[name] for form in forms for name in form.errors if name in form.fields]
         if wanted:
@@ -125,7 +128,7 @@ class PriceSheet:
 
 
 def _in_force(organization: Organization | None) -> dict[Key, Price]:
-    """The version that the organization is charged at now, for each model."""
+    """The version that the organization is charged at now, by provider and model."""
     begun = Price.objects.filter(_scope(organization)).latest_begun(timezone.now()).select_related("author")
     return {_key(version): version for version in sorted(begun, key=lambda version: (_key(version), rank(version)))}
 

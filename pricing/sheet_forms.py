@@ -1,4 +1,4 @@
-"""The forms of which the price table as inputs is made: a row, the row for a new model, and what holds for all."""
+"""The forms of the editable price table: a row for each model, a row for a new model, and the fields for all rows."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -15,14 +15,14 @@ from pricing.models import Price
 LONGEST_PLAN = timedelta(days=3_660)
 
 Key = tuple[str, str]
-"""Provider and model."""
+"""The provider and the model of a price."""
 
 
 class Row(forms.ModelForm[Price]):
-    """The next version of one model. Left as it was shown it is valid and nothing."""
+    """The next version of one model's price. A row that was not changed is valid and adds no version."""
 
     notice = ""
-    """What its editor has to know before it can be saved."""
+    """A message for the editor about somebody else's change; while there is one, the sheet cannot be saved."""
 
     def __init__(self, next_version: Price, prefix: str, name: str, data: Any, **more: Any) -> None:
         super().__init__(
@@ -30,13 +30,13 @@ class Row(forms.ModelForm[Price]):
         )
         for field in self.fields.values():
             field.help_text = ""
-            field.widget.attrs["aria-label"] = f"{field.label} of {name}"  # for who does not see the table's heads
+            field.widget.attrs["aria-label"] = f"{field.label} of {name}"  # A screen reader may not read the heads.
             if not isinstance(field, forms.BooleanField):
                 field.widget.attrs |= {"class": "input", "autocomplete": "off", "spellcheck": "false"}
 
     @property
     def rates(self) -> Iterator[forms.BoundField]:
-        return (self[name] for name in Price.RATES)
+        return (self[name] for name in (*Price.RATES, "tool_rates"))
 
     @property
     def change(self) -> Change:
@@ -46,22 +46,23 @@ class Row(forms.ModelForm[Price]):
         return self.is_bound and super().has_changed()
 
     def clean(self) -> dict[str, Any]:
-        """Does without the constraints, a query each: the fields have the same bounds."""
+        """The model's constraints are not checked, because each takes a query and the fields have the same bounds."""
         has_rate = any(self.cleaned_data.get(name) is not None for name in Price.RATES)
+        has_rate |= bool(self.cleaned_data.get("tool_rates"))
         if self.cleaned_data.get("enabled") and not has_rate and not self.errors:
             self.add_error(Price.RATES[0], "Enter at least one price, or untick Enabled.")
         return self.cleaned_data
 
 
 class PriceRow(Row):
-    """A model that has a price."""
+    """The row of a model that has a price."""
 
     class Meta:
         model = Price
-        fields = (*Price.RATES, "enabled")
+        fields = (*Price.RATES, "tool_rates", "enabled")
 
     def __init__(self, version: Price, organization: Organization | None, data: Any = None) -> None:
-        """``organization`` is whose price the row becomes; the version may be everybody's."""
+        """The new version is for ``organization`` (None: for everybody), even if ``version`` is everybody's."""
         self.version = version
         super().__init__(version.successor(organization), f"v{version.pk}", version.model, data)
 
@@ -70,7 +71,7 @@ class PriceRow(Row):
         return Change(self.version, self.instance)
 
     def moved_to(self, version: Price) -> "PriceRow":
-        """The same touches on another version: what was not touched is as it is there."""
+        """A row for another version with the same edits; fields that were not edited have that version's values."""
         moved = PriceRow(version, self.instance.organization)
         values = {
             moved.add_prefix(name): self[name].data if name in self.changed_data else moved[name].value()
@@ -80,11 +81,11 @@ class PriceRow(Row):
 
 
 class NewModelRow(Row):
-    """A model that is not in the table."""
+    """The row for a model that is not in the table."""
 
     class Meta:
         model = Price
-        fields = ("model", *Price.RATES, "enabled")
+        fields = ("model", *Price.RATES, "tool_rates", "enabled")
 
     def __init__(self, organization: Organization | None, taken: set[Key], name: str, data: Any = None) -> None:
         self.taken = taken
@@ -98,7 +99,7 @@ class NewModelRow(Row):
 
 
 class SaveForm(forms.Form):
-    """What holds for all rows that are saved together."""
+    """The start and the source of all versions that are saved together."""
 
     effective_from = forms.DateTimeField(
         required=False,
@@ -116,7 +117,7 @@ class SaveForm(forms.Form):
     )
 
     def clean_effective_from(self) -> datetime | None:
-        """None is now, and so is the minute that is passing, as the input has no seconds."""
+        """None means now. The current minute counts as now too, because the input has no seconds."""
         start: datetime | None = self.cleaned_data["effective_from"]
         now = timezone.now()
         if start is None or now - timedelta(minutes=1) < start <= now:

@@ -1,4 +1,4 @@
-"""Adding versions to the price table: one writer at a time, and each version with its audit record."""
+"""Adding versions to the price table, by one writer at a time and with an audit record for each version."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -13,9 +13,10 @@ from accounts.audit import differences, record
 from accounts.models import Organization, User
 from pricing.fields import plain
 from pricing.models import Price
+from pricing.tool_rates import as_text
 
 LOCK_SQL = "LOCK TABLE pricing_price IN SHARE ROW EXCLUSIVE MODE"
-AUDITED = (*Price.RATES, "audio_minimum_seconds", "enabled", "effective_from", "source_note")
+AUDITED = (*Price.RATES, "tool_rates", "audio_minimum_seconds", "enabled", "effective_from", "source_note")
 
 AUDITED_OF_FOLLOWERS = ("follows_everybody", "effective_from", "source_note")
 
@@ -23,13 +24,13 @@ WITHDRAWN = "In place of a scheduled price that was taken back."
 
 
 def lock_prices() -> None:
-    """One writer at a time, until the transaction ends; readers do not wait. So ids are in the order of commits."""
+    """Keep other writers out until the transaction ends, so that ids are in the order of commits. Readers go on."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK_SQL)
 
 
 def add_versions(versions: Iterable[Price], *, by: User | None) -> None:
-    """Save new versions and write down what each changes, all or none. ``by`` is None for a command."""
+    """Save new versions and an audit record for each, in one transaction. ``by`` is None for a command."""
     with transaction.atomic():
         lock_prices()
         for version in versions:
@@ -42,9 +43,9 @@ def add_versions(versions: Iterable[Price], *, by: User | None) -> None:
 
 
 def withdraw(scheduled: Price, *, by: User) -> bool:
-    """Take back a version that has not begun: one more with its start, which counts instead of it, charges what was
-    charged before, or nothing; an organization without a price of its own goes on to follow everybody's. False if it
-    has begun meanwhile or does not count any more.
+    """Take back a version that has not begun, by adding one with the same start that replaces it. The added version
+    charges the price in force just before that start, or is disabled if there is none; an organization that had no
+    price of its own follows everybody's. False, and no change, if the version has begun or was replaced meanwhile.
     """
     with transaction.atomic():
         lock_prices()
@@ -64,8 +65,8 @@ def withdraw(scheduled: Price, *, by: User) -> bool:
 
 
 def follow_everybody(own: Price, *, by: User) -> bool:
-    """End an organization's own price that is in force: from now on everybody's is charged, and so are its changes.
-    False if it is no organization's, or not in force any more.
+    """End an organization's own price: from now on it is charged everybody's price. False, and no change, if ``own`` is
+    no organization's price or no longer in force.
     """
     with transaction.atomic():
         lock_prices()
@@ -79,7 +80,7 @@ def follow_everybody(own: Price, *, by: User) -> bool:
 
 
 def _follower_of(version: Price) -> Price:
-    """A version of the same organization and model that says to follow everybody's price."""
+    """An unsaved version for the same organization and model that makes it follow everybody's price."""
     return Price(
         provider=version.provider,
         model=version.model,
@@ -96,7 +97,7 @@ def entered_after(seen: int, organization: Organization | None) -> QuerySet[Pric
 
 
 def news_of(version: Price) -> str:
-    """What an editor is told who had not seen this version."""
+    """A message about this version for an editor who had not seen it."""
     author = version.author.display_name if version.author else "the price sync"
     return (
         f"Meanwhile {author} has added a version: {version.summary}, from {version.effective_from:%Y-%m-%d %H:%M} UTC."
@@ -104,11 +105,16 @@ def news_of(version: Price) -> str:
 
 
 def id_of(text: str | None) -> int:
-    """0, which nothing has, for what is no id."""
+    """The id in a text; 0, which no row has, if the text is no id."""
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
 def _audited(version: Price) -> dict[str, Any]:
     names = AUDITED_OF_FOLLOWERS if version.follows_everybody else AUDITED
-    values = {name: getattr(version, name) for name in names}
-    return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}
+    return {name: _audited_value(getattr(version, name)) for name in names}
+
+
+def _audited_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return as_text(value)
+    return plain(value) if isinstance(value, Decimal) else value

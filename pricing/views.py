@@ -1,4 +1,4 @@
-"""The Pricing tab: what each model costs, editing it, and how it came to be."""
+"""The Pricing tab: the list of prices, the page that edits them, and the history of a price."""
 
 from typing import cast
 
@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.decorators import with_viewer
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
+from pricing.catalogue import Catalogue
 from pricing.history import entries
 from pricing.models import DEFAULT_PROVIDER, Price
 from pricing.sheet import PriceSheet
@@ -27,7 +28,7 @@ HISTORY_PAGE = 25
 @never_cache
 @with_viewer
 def price_list(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """What is in force, and below it what is scheduled."""
+    """The prices in force, and below them the scheduled ones."""
     if not viewer.sees_pricing:
         raise PermissionDenied
     now = timezone.now()
@@ -38,8 +39,11 @@ def price_list(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "viewer": viewer,
         "prices": prices,
         "scheduled": scheduled,
+        "catalogue": Catalogue.load(),
+        "today": now.date(),
         "has_audio": any(price.audio_usd_per_hour is not None for price in listed),
         "has_characters": any(price.usd_per_1k_characters is not None for price in listed),
+        "has_tools": any(price.tool_rates for price in listed),
         "has_organizations": any(price.organization_id for price in listed),
     }
     return render(request, "pricing/list.html", context)
@@ -49,9 +53,9 @@ def price_list(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @never_cache
 @with_viewer
 def price_edit(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The table as inputs. Posting it (``step=review``) shows the summary, posting that (``step=save``) saves, and
-    ``step=edit`` goes back with all that was typed. ``step=withdraw`` takes back a scheduled ``version``, and
-    ``step=follow`` ends an organization's own one.
+    """The editable price table. Posting it with ``step=review`` shows the summary. From there ``step=save`` saves, and
+    ``step=edit`` goes back to the table with the typed values. ``step=withdraw`` takes back a scheduled ``version``,
+    and ``step=follow`` ends an organization's own ``version``.
     """
     if not viewer.may_edit_pricing:
         raise PermissionDenied
@@ -105,7 +109,8 @@ def price_history(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 
 def _organization(request: HttpRequest, viewer: Viewer) -> Organization | None:
-    """The one that ``?organization=`` names, if the viewer sees it; without it None, which is everybody."""
+    """The organization in ``?organization=``; None, for everybody, if the parameter is empty. 404 if the viewer may not
+    see the organization."""
     value = request.GET.get("organization", "")
     if not value:
         return None

@@ -1,6 +1,7 @@
-"""Plain makers of people and connections; the people themselves are fixtures in conftest.py."""
+"""Functions that make people and connections for tests. The shared people are fixtures in conftest.py."""
 
 import importlib
+from datetime import UTC, datetime
 
 import psycopg
 from django.contrib.auth.models import Group, Permission
@@ -13,7 +14,7 @@ PASSWORD = "correct horse battery"
 
 
 def make_groups() -> None:
-    """The groups that the migration makes, after Django's flush."""
+    """Make the groups of the migrations again, after Django's flush has deleted them."""
     if Group.objects.exists():
         return
     names = importlib.import_module("accounts.migrations.0002_groups").GROUPS
@@ -32,6 +33,11 @@ def make_user(username: str, role: Role | None = None, organization: Organizatio
     return user
 
 
+def zone_at_noon() -> str:
+    """A time zone where it is about noon now, so that midnight does not fall into a test."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"  # whose signs are the other way round
+
+
 def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
@@ -39,7 +45,7 @@ def signed_in(user: User) -> Client:
 
 
 def connect() -> "psycopg.Connection[tuple[object, ...]]":
-    """A connection like the recorder's: not Django's, in autocommit mode. Sees only what is committed."""
+    """A connection like the recorder's, in autocommit mode and outside Django. It sees only committed rows."""
     parameters = connections["default"].get_connection_params()
     for of_django in ("cursor_factory", "context", "prepare_threshold", "client_encoding", "pool"):
         parameters.pop(of_django, None)

@@ -15,10 +15,14 @@ from pytest_django.plugin import DjangoDbBlocker
 
 import groq_client
 from accounts.models import Organization, Role, User
-from analytics import settling
-from analytics.writer import LedgerRecorder
-from tests import emptying
+from ledger.journal import dead_letters
+from ledger.journal.recorder import LedgerRecorder
+from ledger.recording import folder as of_folder
+from ledger.recording import record
+from tests import database_template, emptying, rendered
 from tests.cast import connect, make_user
+from tests.ledger.folding import IdleFolder, WatchedFolder
+from tests.running_demo import wait_until
 
 
 def pytest_configure() -> None:
@@ -26,19 +30,25 @@ def pytest_configure() -> None:
     os.environ["JOURNAL_DIR"] = str(settings.VAR_DIR / "journal" / os.environ.get("PYTEST_XDIST_WORKER", "main"))
     settings.JOURNAL_DIR = Path(os.environ["JOURNAL_DIR"])
     groq_client.configure(LedgerRecorder())
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow ones are for attackers
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow hashers only hinder attackers
     TransactionTestCase._fixture_teardown = emptying.empty_quickly  # type: ignore[attr-defined]
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise misses it otherwise
+    rendered.tell_the_context()
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns if the directory is missing
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # needs no collectstatic
     }
 
 
+collect_ignore = [] if os.geteuid() == 0 else ["test_embedded_place.py"]  # only root can run a server as another user
+
 LONG = (
+    "test_connect.py",
     "test_every_screen.py", "test_every_address.py", "test_dashboard.py", "test_database_stopped.py", "test_demo.py",
     "test_database_faults.py", "test_filters.py", "test_charts.py", "test_organization.py", "test_any_line_may_fail.py",
+    "test_older_sdks.py", "test_writer.py", "test_import_events.py",
+    "test_reliability.py", "test_endings.py", "test_http_recorder.py",
 )  # fmt: skip
-"""Files that take half a minute or more. They come first, so that no core is idle at the end while another has one."""
+"""Files that take a quarter of a minute or more. They come first, so that no core is idle at the end."""
 
 
 @pytest.hookimpl(trylast=True)
@@ -69,14 +79,20 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker) -> None:
+    with django_db_blocker.unblock():
+        database_template.use_a_template()
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The recorder's own connections are closed before the test database is dropped."""
     with django_db_blocker.unblock():
         emptying.remember_what_migrations_made()
     yield
-    from analytics import ledger_pool
+    from ledger.recording import pool
 
-    ledger_pool.close()
+    pool.close()
 
 
 @pytest.fixture(autouse=True)
@@ -86,8 +102,29 @@ def calls_are_written(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("_django_db_helper")  # set up before, so that it is torn down after
     yield
     groq_client.flush(10)
-    settling.lost_calls = 0
-    (settings.JOURNAL_DIR / settling.REFUSED).unlink(missing_ok=True)
+    dead_letters.number_kept = 0
+    (settings.JOURNAL_DIR / dead_letters.DEAD_LETTERS).unlink(missing_ok=True)
+
+
+IDLE = IdleFolder()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_folded_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test says itself when the tail is folded (``tests.ledger.folding``), or which folder does so (``folder``)."""
+    monkeypatch.setattr(record, "folder", IDLE)
+
+
+@pytest.fixture
+def folder(nothing_is_folded_by_chance: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchedFolder]:
+    """A folder that folds what the test records, soon after."""
+    monkeypatch.setattr(of_folder, "AGE_SECONDS", 0.05)
+    ours = WatchedFolder()
+    monkeypatch.setattr(record, "folder", ours)
+    yield ours
+    groq_client.flush(10)
+    monkeypatch.setattr(record, "folder", IDLE)
+    wait_until(lambda: ours.is_idle, 20)
 
 
 @pytest.fixture

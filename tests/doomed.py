@@ -1,7 +1,7 @@
 """Processes that make calls until they are killed: ``python -m tests.doomed BASE_URL TRIALS SEED FILE``.
 
-One program, in which everything is imported and nothing connected, forks a child for each trial and kills it after a
-random time. A child writes the request id of each call that has returned to it into FILE, and what it could not do.
+A parent process, which has imported everything but opened no connections, forks a child for each trial and kills it
+after a random time. A child writes the request id of each call that has returned, and each failure, into FILE.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ def main() -> None:
 
 @contextmanager
 def doomed(children: "Children") -> Iterator[None]:
-    """A child that is killed at the end of the block."""
+    """Fork a child, and kill it at the end of the block."""
     child = os.fork()
     if not child:
         children.work()
@@ -54,7 +54,7 @@ def doomed(children: "Children") -> Iterator[None]:
 
 
 def time_of_a_call(children: "Children", path: str) -> float:
-    """Until a child's first call has returned to it, in seconds: long on a busy machine."""
+    """The seconds until the first call of a child has returned, which may be long on a busy machine."""
     started = time.monotonic()
     with doomed(children):
         while not os.path.getsize(path):
@@ -63,7 +63,7 @@ def time_of_a_call(children: "Children", path: str) -> float:
 
 
 class Children:
-    """What they all do. The clients are made before the fork, and connect after it."""
+    """The work of all children. The clients are made before the fork, and connect after it."""
 
     def __init__(self, base_url: str, path: str) -> None:
         import httpx
@@ -80,7 +80,7 @@ class Children:
         self.fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def _load_what_the_first_call_loads(self) -> None:
-        """By the SDK's own clients, of which nothing is recorded."""
+        """Make calls by the SDK's own clients, which are not recorded, so that the children need no further imports."""
         import httpx
         from groq import AsyncGroq, Groq
 
@@ -106,7 +106,7 @@ class Children:
             self.threads[-1].start()
 
     def end(self) -> None:
-        """After the calls that are under way."""
+        """End the child after the running calls."""
         self.is_over.set()
         for thread in self.threads:
             thread.join(30)

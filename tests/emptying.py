@@ -4,9 +4,10 @@ Django's flush truncates, which gives a new file to every table, partition and i
 content types and permissions again: half a second of both cores for a test whose rows can be counted on two hands.
 """
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.test import TransactionTestCase
+from psycopg.errors import DeadlockDetected
 
 from tests.cast import make_groups
 
@@ -14,6 +15,8 @@ FROM_MIGRATIONS = ("auth_group", "auth_group_permissions", "auth_permission", "d
 """What the migrations wrote. It stays, unless a test changed it: then it is made anew."""
 LARGE = 1_000_000
 """Bytes of a table, deleted rows included, from which it is truncated after all."""
+
+ATTEMPTS = 5
 
 _flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 _made_by_migrations = ""
@@ -26,19 +29,30 @@ def remember_what_migrations_made() -> None:
 
 
 def empty_quickly(test: TransactionTestCase) -> None:
-    """In place of the teardown of Django's TransactionTestCase: every row goes but those of the migrations."""
-    if not _emptied():
+    """Delete all rows except those of the migrations. This replaces the teardown of Django's TransactionTestCase."""
+    if not _emptied_in_spite_of_servers():
         _flush(test)
         make_groups()
         remember_what_migrations_made()
 
 
+def _emptied_in_spite_of_servers() -> bool:
+    """``_emptied``, tried again after a deadlock with a server under test that records or folds at this moment."""
+    for _ in range(ATTEMPTS):
+        try:
+            return _emptied()
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected):
+                raise
+    return _emptied()
+
+
 def _emptied() -> bool:
-    """False if the database was left as it is, because more is to be done."""
+    """Delete the rows. False, and no change, if a test changed rows of the migrations or the user is no superuser."""
     names = connection.introspection.django_table_names(only_existing=True, include_views=False)
     tables = sorted(set(names) - set(FROM_MIGRATIONS))
     with transaction.atomic(), connection.cursor() as cursor:
-        # As TRUNCATE does it: whoever still writes, in another thread, is waited for, and his rows go as well.
+        # Like TRUNCATE, this lock waits for other threads that still write, so that their rows are deleted too.
         cursor.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
         cursor.execute("SELECT current_setting('is_superuser')")
         if cursor.fetchone() != ("on",) or _of_migrations(cursor) != _made_by_migrations:
@@ -46,7 +60,7 @@ def _emptied() -> bool:
         if _largest(cursor) > LARGE:
             cursor.execute(f"TRUNCATE {', '.join(tables)}")
         else:
-            # The triggers that protect prices and the audit log from a DELETE are put aside, as are foreign keys.
+            # This setting turns off foreign keys, and the triggers that protect prices and the audit log from a DELETE.
             cursor.execute("SET LOCAL session_replication_role = replica")
             cursor.execute("; ".join(f"DELETE FROM {table}" for table in tables))
     return True

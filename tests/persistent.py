@@ -1,7 +1,7 @@
-"""A process that makes calls, whatever becomes of its database: ``python -m tests.persistent BASE_URL FILE``.
+"""A process that goes on making calls while its database fails: ``python -m tests.persistent BASE_URL FILE``.
 
-It says "ready", calls until its input is closed, brings what it has into the ledger, and tells in JSON how long the
-recorder held its callers and what the ledger then holds.
+The process prints "ready", makes calls until its input is closed, and flushes the recorder. Then it prints as JSON how
+long the recorder delayed its callers, and what the ledger contains.
 """
 
 import json
@@ -24,10 +24,11 @@ def main() -> None:
 
     import groq_client
     from accounts.models import Organization
-    from analytics.models import UsageEvent
-    from analytics.reconciliation import reconcile
-    from analytics.replay import replay_journals
-    from analytics.writer import LedgerRecorder
+    from ledger.journal.recorder import LedgerRecorder
+    from ledger.journal.replay import replay_journals
+    from ledger.models import Tail, UsageEvent
+    from ledger.upkeep.reconciliation import reconcile
+    from tests.ledger.exact import wrong_sums
 
     Organization.objects.get_or_create(slug="acme", defaults={"name": "Acme"})
     held: list[float] = []
@@ -39,14 +40,19 @@ def main() -> None:
     sys.stdin.read()
     children.end()
     is_drained = groq_client.flush(FLUSH_SECONDS)
-    connection.close()  # Django's own, which may have been lost
+    connection.close()  # Django's connection, which may have been lost
     replayed = replay_journals()
+    deadline = time.monotonic() + FLUSH_SECONDS
+    while Tail.objects.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
     held.sort()
     told = {
         "is_drained": is_drained,
         "waiting": replayed.waiting,
-        "refused": os.path.exists(os.path.join(os.environ["JOURNAL_DIR"], "refused.jsonl")),
+        "refused": os.path.exists(os.path.join(os.environ["JOURNAL_DIR"], "dead_letters.jsonl")),
         "events": list(UsageEvent.objects.values_list("request_id", "status")),
+        "tail": Tail.objects.count(),
+        "wrong_sums": len(wrong_sums()),
         "drifted": reconcile(repair=False).drifted,
         "p99_ms": 1000 * held[len(held) * 99 // 100],
         "longest_ms": 1000 * held[-1],

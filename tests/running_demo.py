@@ -73,6 +73,11 @@ class Demo:
         """Passwords by user name, as printed."""
         return dict(re.findall(r"^  (\w+) +(\S+) +(?:Super Admin|Admin|User) ", self.said, re.MULTILINE))
 
+    @property
+    def first_call(self) -> str:
+        """The line that makes a call, as printed."""
+        return re.findall(r"^curl .*$", self.said, re.MULTILINE)[0]
+
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
@@ -89,12 +94,12 @@ class Demo:
     def count(self, condition: str) -> int:
         host = str(EmbeddedPostgres(self.var_dir / "postgres").socket_dir)
         with psycopg.connect(host=host, user="postgres", dbname=DATABASE) as connection:
-            row = connection.execute(f"SELECT count(*) FROM analytics_usageevent WHERE {condition}").fetchone()
+            row = connection.execute(f"SELECT count(*) FROM ledger_usageevent WHERE {condition}").fetchone()
         assert row is not None
         return int(row[0])
 
     def processes(self) -> list[str]:
-        """What runs with these data: the server, its workers, the simulator, PostgreSQL, its watcher."""
+        """The processes that use the demo's data: the server, workers, simulator, PostgreSQL and its watcher."""
         return [str(process) for process in psutil.process_iter() if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:

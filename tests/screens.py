@@ -1,4 +1,4 @@
-"""Every screen, for what looks at all of them: the sweep in tests/browser/test_every_screen.py and the screenshots."""
+"""A list of all screens, for the sweep in tests/browser/test_every_screen.py and for the screenshots."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -30,7 +30,7 @@ class Screen:
 
 
 def settle(page: Page) -> None:
-    """Wait for charts, and for what is loaded after the first paint."""
+    """Wait for charts, and for parts of the page that are loaded after the first paint."""
     page.wait_for_function(
         """() => document.readyState === "complete"
             && ![...document.querySelectorAll(".plot")].some(plot => !plot.matches(".js-plotly-plot"))
@@ -40,12 +40,14 @@ def settle(page: Page) -> None:
 
 ANALYTICS: tuple[Role, ...] = ("super admin", "admin", "user", "user without cost")
 MEMBERS = "a[href$='/members/']"
+KEYS = "a[href$='/keys/']"
 
 SCREENS = (
     Screen("sign-in", "/sign-in/", ("visitor",)),
     Screen("password-forgotten", "/password/forgotten/", ("visitor",)),
     Screen("password", "/password/", ("user",)),
     Screen("overview", "/", ANALYTICS),
+    Screen("overview-grouped", "/?group=model", ("admin",)),
     Screen("overview-empty", "/?model=nope", ("admin",)),
     Screen("overview-bad-range", "/?range=custom&from=x", ("admin",)),
     Screen("overview-menu", "/", ("admin",), open="details.filter:visible summary, .sheet-opener:visible"),
@@ -53,11 +55,17 @@ SCREENS = (
     Screen("request-drawer", "/requests/", ("admin",), open="#results tbody a[href*='/requests/']"),
     Screen("request", "/requests/", ("admin", "user without cost"), links=("#results tbody a[href*='/requests/']",)),
     Screen("sessions", "/sessions/", ("super admin", "user without cost")),
-    Screen("models", "/models/", ("super admin", "user without cost")),
-    Screen("my-usage", "/my-usage/", ("user", "user without cost")),
+    Screen("session", "/sessions/", ("admin", "user without cost"), links=("#results tbody th a",)),
+    Screen("models", "/models/", ("super admin", "admin", "user without cost")),
+    Screen("models-estimate", "/models/estimate/", ("super admin", "user")),
+    Screen("model-facts", "/pricing/facts/?model=openai/gpt-oss-120b"),
+    Screen("grouped-export", "/export/?model=openai/gpt-oss-120b&model=x", ("super admin", "admin")),
+    Screen("grouped-export-refused", "/export/?per=day&by=model&then=model&format=csv", ("admin",)),
+    Screen("my-usage", "/my-usage/", ("admin", "user", "user without cost")),
     Screen("pricing", "/pricing/", ("super admin", "admin")),
     Screen("pricing-edit", "/pricing/edit/"),
     Screen("pricing-history", "/pricing/", links=("tbody th a",)),
+    Screen("pricing-aliases", "/pricing/aliases/"),
     Screen("organizations", "/organizations/"),
     Screen("organization-add", "/organizations/add/"),
     Screen("members", "/organization/", ("admin",)),
@@ -65,12 +73,21 @@ SCREENS = (
     Screen("member-invite", "/organization/", ("admin",), links=("a[href$='/members/invite/']",)),
     Screen("projects", "/organization/", ("admin",), links=("a[href$='/projects/']",)),
     Screen("project", "/organization/", ("admin",), links=("a[href$='/projects/']", "tbody th a")),
+    Screen("member-merge", "/organization/", ("admin",), links=("tbody th a", "a[href$='/merge/']")),
     Screen("project-add", "/organization/", ("admin",), links=("a[href$='/projects/']", "a[href$='/projects/add/']")),
+    Screen("keys", "/organization/", ("admin",), links=(KEYS,)),
+    Screen("key", "/organization/", ("admin",), links=(KEYS, "tbody th a")),
+    Screen("key-add", "/organization/", ("admin",), links=(KEYS, "a[href$='/keys/add/']")),
+    Screen("provider-key", "/organization/", ("admin",), links=(KEYS, "a[href$='/keys/groq/']")),
     Screen("organization-settings", "/organization/", ("admin",), links=("a[href$='/settings/']",)),
     Screen("audit-trail", "/organization/", ("admin",), links=("a[href$='/audit/']",)),
+    Screen("all-keys", "/organizations/keys/"),
     Screen("whole-audit-trail", "/organizations/audit/"),
     Screen("health", "/health/details/"),
     Screen("playground", "/playground/", ("admin",)),
+    Screen("connect", "/connect/", ("super admin", "user without cost")),
+    Screen("connect-key", "/connect/?with=curl", ("admin",), open="#make-key button"),
+    Screen("connect-call", "/connect/?since=0&whose=all", ("admin",)),
     Screen("not-found", "/nothing/", ("user",)),
     Screen("forbidden", "/pricing/edit/", ("user",)),
 )

@@ -1,13 +1,13 @@
-"""An exception is raised at each line of the recorder, one after the other: the caller gets what the SDK alone gives.
+"""Whichever line of the recorder raises an exception, the caller gets the same result as from the SDK alone.
 
-A run without fault tells which lines there are, in the caller's thread and in those of the recorder. Then each is made
-to fail once, the first time that it is reached, in a call of its own.
+A run without errors finds the lines that are run, in the caller's thread and in those of the recorder. Then each line
+is made to fail once, the first time that it is reached, in a call of its own. Another call follows, which would show a
+lock or a queue that the exception has left in a wrong state.
 
-The functions are those that only the recorder has need of, and that are called within a guard; of the guards themselves
-(``_begin``, ``_complete_safely`` and their like) the lines in a ``try`` whose exceptions go no further. What hands the
-SDK's request, bytes and errors on is not: that is the call itself. A bare ``try:`` does nothing that could fail: an
-exception there would only come between the taking of a lock and the block that gives it back. Where an exception leaves
-a lock or a queue as it should not be, that shows in the next call.
+The lines are those of functions that only the recorder needs and that are called within a guard. Of the guards
+themselves (``_begin``, ``_complete_safely`` and others), only the lines in a ``try`` that catches all exceptions are
+included. Functions that pass on the SDK's request, bytes and errors are left out, because they are the call itself. A
+line with only ``try:`` is left out too, because it does nothing that could fail.
 """
 
 import ast
@@ -15,10 +15,11 @@ import asyncio
 import io
 import sys
 import threading
+import time
 import wave
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,62 +29,84 @@ import pytest
 
 import groq_client
 from accounts.models import Organization
-from analytics import settling, writer
-from analytics.models import UsageEvent
-from analytics.writer import LedgerRecorder
-from groq_client import Recorder, dispatch, usage_context
+from groq_client import Recorder, background, dispatch, usage_context
+from groq_client.journal import writer
 from groq_client.recorder import failures
 from groq_client.simulator.server import SimulatorHandle, running_simulator
+from ledger.journal import dead_letters, settle
+from ledger.journal.recorder import LedgerRecorder
+from ledger.models import Tail, UsageEvent
+from ledger.recording import folder as of_folder
+from ledger.recording import record
+from ledger.rollups import tail_vacuum
 from tests.groq_client.memory import MESSAGES, MODEL, Memory
+from tests.ledger.calls import call
+from tests.ledger.exact import wrong_sums
+from tests.ledger.folding import WatchedFolder
+from tests.running_demo import wait_until
 
 ROOT = Path(__file__).parent.parent
 CLIENT: dict[str, tuple[str, ...]] = {
     "groq_client/recording.py": (
         "answered",
-        "_take_head",
+        "take_head",
         "see",
         "see_end",
         "_complete",
         "_complete_answer",
+        "_was_left_when_whole",
+        "_was_sent",
+        "_lacks_a_count",
         "_judge",
         "_fail",
         "_usage",
         "_audio_usage",
-        "_forget_content",
         "_measure_audio",
     ),
     "groq_client/answer.py": (),
     "groq_client/asked.py": (),
-    "groq_client/audio.py": (),
+    "groq_client/audio/__init__.py": (),
+    "groq_client/audio/source.py": (),
+    "groq_client/audio/wav.py": (),
+    "groq_client/cycles.py": (),
     "groq_client/usage.py": (),
 }
 GUARDS = {
-    "groq_client/client.py": ("_begin", "_answered"),
-    "groq_client/recorder.py": ("is_blocking", "start", "finish"),
+    "groq_client/client.py": ("_begin", "_answered", "parse"),
+    "groq_client/recorder.py": ("is_blocking", "start", "ended", "finish"),
     "groq_client/recording.py": (
         "_start",
         "_must_measure_first",
-        "_is_to_be_told_elsewhere",
+        "_is_to_be_estimated",
+        "_forget_content",
         "_tell",
         "_complete_safely",
     ),
 }
 """Functions of which the lines are watched that stand in a ``try`` with ``except Exception`` or ``BaseException``."""
 LEDGER: dict[str, tuple[str, ...]] = {
-    "analytics/writer.py": (),
-    "analytics/journal.py": (),
-    "analytics/call_json.py": (),
-    "analytics/settling.py": (),
-    "analytics/recording.py": (),
+    "groq_client/background.py": (),
+    "groq_client/journal/writer.py": (),
+    "groq_client/journal/journal.py": (),
+    "groq_client/journal/call_json.py": (),
+    "ledger/journal/settle.py": (),
+    "ledger/recording/record.py": (),
 }
 """Modules and, where not all, their functions."""
+FOLDER: dict[str, tuple[str, ...]] = {
+    "groq_client/background.py": (),
+    "ledger/recording/folder.py": ("wrote", "_work", "_let_events_gather", "_fold"),
+    "ledger/recording/folding.py": ("fold_tail",),
+    "ledger/rollups/fold.py": ("fold", "fold_some"),
+    "ledger/rollups/tail_vacuum.py": ("vacuum_if_needed",),
+}
 WAYS = ("sync", "async", "sync stream", "async stream", "sync error", "async error", "sync audio", "async audio")
 
 Line = tuple[str, int]
 
 
 class Tracer:
-    """Sees the lines of the recorder that are run in any thread, and fails at ``fail_at`` when it is reached first."""
+    """Notes the lines of the recorder that are run in any thread, and raises once at the line ``fail_at``."""
 
     def __init__(self, watched: frozenset[Line], fail_at: Line | None = None) -> None:
         self._watched = watched
@@ -147,7 +170,7 @@ def name_of(line: Line) -> str:
 
 
 class Caller:
-    """One of the ways to make a call, by the SDK's client or by ours."""
+    """Makes a call in one of several ways, by the SDK's client or by ours."""
 
     def __init__(self, way: str, base_url: str) -> None:
         self.is_async, self.streams, self.is_audio = "async" in way, "stream" in way, "audio" in way
@@ -177,7 +200,7 @@ class Caller:
             self.loop.close()
 
     def outcome(self, client: Any) -> tuple[str, Any]:
-        """What the caller gets: the kind of answer or exception, and what it says."""
+        """The result for the caller: the kind of answer or exception, and its content."""
         try:
             answer = self.loop.run_until_complete(self._ask(client)) if self.is_async else self._ask_sync(client)
         except Exception as error:
@@ -198,7 +221,7 @@ class Caller:
 
 
 def recording() -> dict[str, Any]:
-    """A file object, which has to be measured before it is sent."""
+    """A file object with audio, whose length has to be measured before it is sent."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 1, 8000, 8000, "NONE", ""))
@@ -208,7 +231,7 @@ def recording() -> dict[str, Any]:
 
 
 def said(answer: Any) -> Any:
-    """An answer or a chunk without what differs from call to call."""
+    """The content of an answer or a chunk, without values that differ from call to call."""
     return [choice.model_dump() for choice in answer.choices]
 
 
@@ -220,9 +243,10 @@ def simulator() -> Iterator[SimulatorHandle]:
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A writer that has failed goes on at once. The recorder of all other tests comes back."""
+    """Let a failed writer go on at once, and restore the recorder of all other tests afterwards."""
     monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(writer, "LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(settle, "LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.01)
     before = groq_client.recorder.default_recorder()
     yield
     groq_client.configure(before)
@@ -230,7 +254,8 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def threads_that_live_are_watched_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``threading.settrace`` is for new ones; the dispatcher's are there since the first call."""
+    """Trace the dispatcher's threads as well. They exist since the first call, but ``threading.settrace`` is only for
+    new threads."""
     run = dispatch._run
 
     def watched(work: dispatch.Work, future: "Future[None]") -> None:
@@ -243,8 +268,8 @@ def threads_that_live_are_watched_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def lines_that_fail(
     watched: frozenset[Line], caller: Caller, recorder: Callable[[], Recorder]
 ) -> Iterator[tuple[str, Recorder]]:
-    """Makes a call for each line, in which the line fails, and another. Yields the line's name, which is the call's
-    request id, and the recorder of the two."""
+    """For each line, make a call in which the line fails, and then another call. Yields the line's name, which is the
+    request id of the first call, and the recorder of both."""
     expected = caller.outcome(caller.bare)
     undisturbed = Tracer(watched)
     lines = every_line(undisturbed, caller, recorder(), expected)
@@ -264,7 +289,7 @@ def lines_that_fail(
         assert groq_client.flush(5), f"after {name}"
         yield name, told
     assert harmed == {}
-    assert len(missed) <= len(lines) / 2, missed  # what is done by one thread or another, as it happens
+    assert len(missed) <= len(lines) / 2, missed  # lines that different threads run by chance
 
 
 def every_line(tracer: Tracer, caller: Caller, recorder: Recorder, expected: Any) -> list[Line]:
@@ -278,7 +303,7 @@ def every_line(tracer: Tracer, caller: Caller, recorder: Recorder, expected: Any
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_caller_gets_the_same_whichever_line_of_the_client_fails(way: str, simulator: SimulatorHandle) -> None:
-    """And the call is recorded, or its loss is counted."""
+    """The call is also recorded, or its loss is counted."""
     caller = Caller(way, simulator.base_url)
     assert caller.outcome(caller.bare)[0] == ("BadRequestError" if "error" in way else "answer")
     silent, before = [], failures()
@@ -297,15 +322,16 @@ def test_the_caller_gets_the_same_whichever_line_of_the_client_fails(way: str, s
 def test_the_caller_gets_the_same_whichever_line_of_the_ledger_fails(
     simulator: SimulatorHandle, default_organization: Organization, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And the call is in the ledger, or its loss is counted. Ways do not differ here: the ledger gets a call."""
+    """The call is also in the ledger, or its loss is counted. The ledger gets the same call in all ways, so one is
+    enough."""
     caller = Caller("sync", simulator.base_url)
     names, told = [], set()
-    before = failures(), settling.lost_calls
+    before = failures(), dead_letters.number_kept
     for name, recorder in lines_that_fail(lines_of(LEDGER, {}), caller, LedgerRecorder):
         names.append(name)
-        if (failures(), settling.lost_calls) != before or "injected at" in caplog.text:
+        if (failures(), dead_letters.number_kept) != before or "injected at" in caplog.text:
             told.add(name)
-        before = failures(), settling.lost_calls
+        before = failures(), dead_letters.number_kept
         caplog.clear()
         assert isinstance(recorder, LedgerRecorder)
         recorder._writer.close()
@@ -313,3 +339,44 @@ def test_the_caller_gets_the_same_whichever_line_of_the_ledger_fails(
     recorded = set(UsageEvent.objects.values_list("request_id", flat=True))
     assert {f"after {name}" for name in names} - recorded == set()
     assert [name for name in names if name not in recorded and name not in told] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_lost_or_doubled_whichever_line_of_a_fold_fails(
+    acme: Organization, folder: WatchedFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next write, if not the folder itself, moves what stayed in the tail. A failure after an event is committed
+    makes no difference, since the call is then found to be recorded."""
+    monkeypatch.setattr(of_folder, "AGE_SECONDS", 0.01)
+    monkeypatch.setattr(tail_vacuum, "DEAD_ROWS", 0)
+    monkeypatch.setattr(tail_vacuum, "REST_SECONDS", -1)
+    watched = lines_of(FOLDER, {})
+    undisturbed = Tracer(watched)
+    written(undisturbed, monkeypatch)
+    missed = []
+    for line in undisturbed.lines:
+        tracer = Tracer(watched, line)
+        written(tracer, monkeypatch)
+        if tracer.fail_at is not None:
+            missed.append(name_of(line))
+        assert wrong_sums() == [], name_of(line)
+    assert len(undisturbed.lines) > 30
+    assert len(missed) <= len(undisturbed.lines) / 2, missed  # lines that different threads run by chance
+    assert UsageEvent.objects.count() == 2 * (1 + len(undisturbed.lines))
+
+
+def written(tracer: Tracer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record two calls, each followed by a fold in a folder of its own."""
+    ours = WatchedFolder()
+    monkeypatch.setattr(record, "folder", ours)
+    with tracer.watching():
+        for n in range(2):
+            made = call(organization="acme", session_id=f"s{n}")
+            for _ in range(2):  # whoever gets an error tries again
+                with suppress(RuntimeError):
+                    record.record([made])
+            deadline = time.monotonic() + (10 if n else 0.5)
+            while Tail.objects.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+    assert not Tail.objects.exists()
+    wait_until(lambda: ours.is_idle, 10)

@@ -1,4 +1,4 @@
-"""The root conftest's word: with FORBID_SKIP=1 nothing is skipped quietly."""
+"""The root conftest makes a skipped test fail if FORBID_SKIP=1 is set."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""From the official SDK's call over a real socket to one priced row: every way a call can end, with its numbers."""
+"""The way of a call from the official SDK over a real socket to one priced row, for every way in which it can end."""
 
 import asyncio
 import gc
@@ -10,23 +10,27 @@ import wave
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
 from django.db.models import QuerySet
 
 from accounts.models import Organization, User
-from analytics.models import Rollup, UsageEvent
 from groq_client import AsyncGroq, Groq, flush, usage_context
 from groq_client.simulator.server import SimulatorHandle, running_simulator
+from ledger.models import Rollup, UsageEvent
 from pricing.cost import cost
 from pricing.models import Price
 from tests.groq_client.memory import MESSAGES, MODEL, SLOWLY
-from tests.groq_client.test_client_endings import ENOUGH, ERRORS, READINGS, ask, ask_async
+from tests.groq_client.test_client_endings import ENOUGH, ERRORS, READINGS, WHAT_WAS_SENT, ask, ask_async
+from tests.ledger.folding import fold_now
+from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SLOWER = {"x-sim-chunks": "50", "x-sim-chunk-delay-ms": "50"}
+AUDIO = Path(__file__).parent / "data" / "audio"
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -88,8 +92,9 @@ def recorded() -> "QuerySet[UsageEvent]":
 
 
 def the_event() -> UsageEvent:
-    """The only event, which every cube counts once and which costs what its tokens cost."""
+    """The only event. This also asserts that every cube counts it once, and that its cost is that of its tokens."""
     event = recorded().get()
+    fold_now()
     assert set(Rollup.objects.values_list("requests", flat=True)) == {1}
     if event.price is not None:
         assert event.cost_usd == cost(event, event.price)
@@ -115,9 +120,9 @@ def test_success(caller: Caller, reading: str | None) -> None:
     assert event.queue_ms is not None
 
 
-@pytest.mark.parametrize("reading", [None, "end"])
-@pytest.mark.parametrize("fault", ERRORS)
+@pytest.mark.parametrize(("fault", "reading"), [("error-400", None), ("error-429", "end"), ("error-503", None)])
 def test_an_error_status(caller: Caller, fault: str, reading: str | None) -> None:
+    """These are three of the error statuses. All of them are in tests/groq_client/test_client_endings.py."""
     assert isinstance(caller.ask(reading, model=f"sim/{fault}"), Exception)
     event = the_event()
     assert (event.status, event.http_status, event.total_tokens) == ("error", ERRORS[fault][0], 0)
@@ -136,7 +141,7 @@ def test_a_stream_however_it_is_left(caller: Caller, reading: str) -> None:
     assert event.cost_usd is not None
 
 
-@pytest.mark.parametrize("fault", ["error-midstream", "error-midstream-data", "x-groq-error", "cut", "no-done"])
+@pytest.mark.parametrize("fault", ["error-midstream", "error-midstream-data", "x-groq-error", "cut", "half"])
 def test_a_stream_that_fails(caller: Caller, fault: str) -> None:
     caller.ask("end", model=f"sim/{fault}/{MODEL}")
     event = the_event()
@@ -168,11 +173,18 @@ def test_retries_are_attempts_of_one_call(caller: Caller, reading: str | None) -
     assert (event.status, event.attempts, event.http_status) == ("success", 3, 200)
 
 
+def assert_used_what_was_sent(event: UsageEvent) -> None:
+    """Assert that the call has the usual estimated input and no output, since it was sent and got no answer."""
+    assert (event.input_tokens, event.output_tokens) == (WHAT_WAS_SENT.input_tokens, 0)
+    assert event.tokens_estimated
+
+
 @pytest.mark.parametrize("reading", [None, "end"])
 def test_a_time_out(caller: Caller, reading: str | None) -> None:
     caller.ask(reading, model="sim/timeout", options={"timeout": 0.2})
     event = the_event()
-    assert (event.status, event.error_code, event.total_tokens) == ("error", "timeout", 0)
+    assert (event.status, event.error_code) == ("error", "timeout")
+    assert_used_what_was_sent(event)
     assert event.latency_ms >= 190
 
 
@@ -181,6 +193,7 @@ def test_a_server_that_is_not_there(caller: Caller, reading: str | None) -> None
     caller.ask(reading, model=MODEL, options={"base_url": "http://127.0.0.1:9"})
     event = the_event()
     assert (event.status, event.error_code, event.http_status) == ("error", "connection_error", None)
+    assert (event.total_tokens, event.tokens_estimated) == (0, False)
 
 
 @pytest.mark.parametrize("fault", ["bad-json", "truncated-json", "cut"])
@@ -200,10 +213,11 @@ def test_a_cancelled_task(sim: SimulatorHandle) -> None:
     assert flush(10)
     event = the_event()
     assert (event.status, event.error_code) == ("error", "cancelled")
+    assert_used_what_was_sent(event)
 
 
 def assert_cut_off_in_mid_stream(event: UsageEvent, code: str) -> None:
-    """Recorded as what was delivered until then, which has a cost."""
+    """Assert that the call is recorded with the output that was delivered before, and with its cost."""
     assert (event.status, event.error_code, event.http_status, event.stream) == ("error", code, 200, True)
     assert event.tokens_estimated
     assert event.input_tokens > 60
@@ -225,7 +239,7 @@ def test_a_task_cancelled_in_mid_stream(sim: SimulatorHandle) -> None:
             extra_headers=SLOWER,
         )
         async for chunk in stream:
-            seen.append(chunk)  # noqa: PERF401 - looked at while it grows
+            seen.append(chunk)  # noqa: PERF401 - the test reads the list while it grows
 
     async def run() -> None:
         async with AsyncGroq(api_key="gsk_test", base_url=sim.base_url, max_retries=0) as client:
@@ -256,7 +270,7 @@ def test_ctrl_c_during_a_call(sim: SimulatorHandle) -> None:
     assert flush(10)
     event = the_event()
     assert (event.status, event.error_code, event.http_status) == ("error", "interrupted", None)
-    assert (event.total_tokens, event.cost_usd) == (0, 0)
+    assert_used_what_was_sent(event)
 
 
 @pytest.mark.usefixtures("ctrl_c_interrupts")
@@ -286,6 +300,25 @@ def test_a_compound_answer_is_priced_by_its_parts(caller: Caller) -> None:
     priced = [part for part in event.usage_breakdown if part["cost_usd"] is not None]
     assert {part["model"] for part in priced} <= {MODEL}
     assert (event.cost_usd is None) is (len(priced) < 2)
+
+
+@pytest.mark.parametrize("reading", [None, "end"])
+def test_built_in_tools_are_charged_by_use(caller: Caller, reading: str | None) -> None:
+    """The price version of gpt-oss has rates for tools. The compound system's has none, so its cost is incomplete."""
+    price = make_price(MODEL, tool_rates={"browser_search": Decimal(5), "browser_open": Decimal(1)})
+    caller.ask(reading, model=MODEL, tools=[{"type": "browser_search"}])
+    event = recorded().get()
+    assert event.tool_uses == {"browser_open": 1, "browser_search": 1}
+    tokens = cost(event, price)
+    assert tokens is not None
+    assert (event.cost_usd, event.tool_price) == (tokens + Decimal("0.006"), price)
+    make_price("llama-3.3-70b-versatile")
+    enabled = {"tools": {"enabled_tools": ["web_search"]}}
+    caller.ask(reading, model="groq/compound", compound_custom=enabled)
+    compound = recorded().exclude(pk=event.pk).get()
+    assert compound.tool_uses == {"web_search": 1}
+    assert compound.cost_usd is not None
+    assert compound.without_tool_fees
 
 
 def test_usage_beyond_all_reason_is_not_believed(caller: Caller) -> None:
@@ -348,6 +381,25 @@ def test_audio_of_unknown_length_is_unpriced(sim: SimulatorHandle) -> None:
     assert (event.cost_usd, event.price) == (None, None)
 
 
+@pytest.mark.parametrize(("name", "seconds"), [("vorbis.ogg", 60), ("adts.aac", 60.16), ("opus.webm", 10)])
+def test_audio_of_any_kind_is_billed_by_what_it_holds(sim: SimulatorHandle, name: str, seconds: float) -> None:
+    with Groq(api_key="gsk_test", base_url=sim.base_url) as client:
+        client.audio.transcriptions.create(file=AUDIO / name, model="whisper-large-v3")
+    event = the_event()
+    assert float(event.audio_seconds) == pytest.approx(seconds, rel=0.01)
+    assert not event.tokens_estimated
+    assert event.cost_usd is not None
+
+
+def test_audio_whose_length_is_not_certain_is_billed_and_marked(sim: SimulatorHandle) -> None:
+    joined = (AUDIO / "tone.m4a").read_bytes() * 2
+    with Groq(api_key="gsk_test", base_url=sim.base_url) as client:
+        client.audio.transcriptions.create(file=("joined.m4a", joined), model="whisper-large-v3")
+    event = the_event()
+    assert (event.status, event.audio_seconds, event.tokens_estimated) == ("success", Decimal(12), True)
+    assert event.cost_usd == Decimal("0.111") * 12 / 3600
+
+
 def test_short_audio_is_billed_for_ten_seconds(sim: SimulatorHandle) -> None:
     with Groq(api_key="gsk_test", base_url=sim.base_url) as client:
         client.audio.translations.create(file=("a.wav", a_wav(1.5)), model="whisper-large-v3")
@@ -400,7 +452,7 @@ def test_no_prompt_answer_or_key_is_stored(sim: SimulatorHandle) -> None:
             try:
                 client.chat.completions.create(messages=[{"role": "user", "content": secret}], model=model)
             except Exception as error:
-                assert "error" in str(error).lower()  # noqa: PT017 - what the caller gets is not what is tested here
+                assert "error" in str(error).lower()  # noqa: PT017 - this test is not about the caller's error
     stored = str(list(recorded().values()))
     assert recorded().count() == 3
     assert "xyzzy" not in stored
@@ -421,7 +473,7 @@ def test_a_price_change_affects_new_calls_only(sim: SimulatorHandle) -> None:
 
 
 def test_a_wall_clock_that_steps_back_during_a_call(sim: SimulatorHandle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The call begins an hour ahead and ends at the right time: it lasted as long as it lasted, and both are kept."""
+    """The call begins an hour ahead and ends at the right time. Its real duration and its start time are both kept."""
 
     class Ahead(datetime):
         @classmethod

@@ -1,4 +1,4 @@
-"""The Django admin, for Super Admins. To everybody else who is signed in it does not exist."""
+"""The Django admin, for Super Admins. Other signed-in people get a 404."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -31,8 +31,8 @@ class LedgerAdminSite(admin.AdminSite):
             return inner(request, *args, **kwargs)
 
         update_wrapper(guarded, inner)
-        return guarded  # type: ignore[return-value]  # the same view behind one more door
+        return guarded  # type: ignore[return-value]  # It has the signature of the view that it guards.
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """There is one door: the sign-in page, with its throttle and its checked ``next``."""
+        """Redirects to the ledger's sign-in page, which limits attempts and checks ``next``."""
         return redirect_to_login(request.GET.get("next") or request.path.removesuffix("login/"))

@@ -1,4 +1,4 @@
-"""Puts our admin site in the place of Django's. A module of its own: an app's ``apps.py`` may hold only its own app."""
+"""Replaces Django's admin site by ours. It is a module of its own, because an ``apps.py`` may hold only its own app."""
 
 from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
 

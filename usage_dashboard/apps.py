@@ -5,4 +5,8 @@ class UsageDashboardConfig(AppConfig):
     name = "usage_dashboard"
 
     def ready(self) -> None:
-        from usage_dashboard import checks  # noqa: F401 - importing registers them
+        import groq_client
+        from ledger.journal.recorder import LedgerRecorder
+        from usage_dashboard import checks  # noqa: F401 - the import registers the checks
+
+        groq_client.configure(LedgerRecorder())

@@ -1,4 +1,4 @@
-"""System checks: misconfigurations, each with an id and a hint. ``manage.py check --deploy --database default``."""
+"""System checks for misconfigurations, each with an id and a hint: ``manage.py check --deploy --database default``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,12 +9,15 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
+from accounts.models import ProviderKey
+from accounts.provider_keys import unreadable_provider_keys
+
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", ".localhost", "testserver"}
 
 
 @register(Tags.security)
 def check_debug(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
-    """Debug pages show settings and local variables to whoever causes an error."""
+    """Refuses DEBUG on public hosts: debug pages show settings and local variables to anybody who causes an error."""
     public = sorted(set(settings.ALLOWED_HOSTS) - LOCAL_HOSTS)
     if not (settings.DEBUG and public):
         return []
@@ -24,7 +27,7 @@ def check_debug(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_hosts(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
-    """A request's Host header ends up in links and redirects."""
+    """Refuses ALLOWED_HOSTS that admit every host, because the Host header is used in links and redirects."""
     if settings.ALLOWED_HOSTS and "*" not in settings.ALLOWED_HOSTS:
         return []
     hint = "Set ALLOWED_HOSTS to the names that this service is reached by, such as usage.example.com."
@@ -35,12 +38,12 @@ def check_hosts(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
 def check_default_organization(
     app_configs: object, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Calls that name no organization are booked on this one. The first of them would make it, in the zone UTC."""
+    """Warns if the organization for calls that name none is missing. The first such call would make it, in UTC."""
     if "default" not in (databases or ()):
         return []
     with connections["default"].cursor() as cursor:
         if "accounts_organization" not in connections["default"].introspection.table_names(cursor):
-            return []  # not migrated yet
+            return []  # The tables do not exist yet.
         cursor.execute("SELECT 1 FROM accounts_organization WHERE slug = %s", [settings.DEFAULT_ORGANIZATION])
         if cursor.fetchone():
             return []
@@ -49,7 +52,24 @@ def check_default_organization(
     return [checks.Warning(f"The default organization {slug!r} does not exist.", hint=hint, id="usage_dashboard.W001")]
 
 
+@register(Tags.database)
+def check_provider_keys(
+    app_configs: object, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Refuses stored keys for Groq that cannot be decrypted: their organizations cannot call Groq."""
+    if "default" not in (databases or ()):
+        return []
+    if ProviderKey._meta.db_table not in connections["default"].introspection.table_names():
+        return []  # The tables do not exist yet.
+    names = ", ".join(unreadable_provider_keys())
+    if not names:
+        return []
+    hint = "Set PROVIDER_KEY_SECRET to the value that it had when the keys were entered, or remove them under Keys."
+    message = f"PROVIDER_KEY_SECRET does not decrypt the keys for Groq of: {names}."
+    return [Error(message, hint=hint, id="usage_dashboard.E003")]
+
+
 def refuse_unsafe_start() -> None:
-    """Stop a server that would show debug pages to the world. Servers do not run system checks by themselves."""
+    """Stop a server that would show debug pages to everybody, because servers do not run the system checks."""
     for message in check_debug(None):
         raise ImproperlyConfigured(f"{message.msg} {message.hint}")

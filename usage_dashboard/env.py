@@ -1,7 +1,7 @@
 """Typed readers of environment variables.
 
-Every setting ``NAME`` can also be given as ``NAME_FILE``, the path of a file that holds the value (as container
-platforms hand over secrets). A bad value stops the start with a sentence that says what to do.
+Every setting ``NAME`` can also be given as ``NAME_FILE``, the path of a file that holds the value, because container
+platforms pass secrets as files. A bad value stops the start with a message that says what to do.
 """
 
 import os
@@ -13,7 +13,7 @@ YES, NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
 def text(name: str, default: str = "") -> str:
-    """The value of ``name``, of the file that ``name_FILE`` points at, or the default."""
+    """The value of ``name``, or the content of the file ``name_FILE``, or the default."""
     path = os.environ.get(f"{name}_FILE")
     if path is None:
         return os.environ.get(name, default)
@@ -26,7 +26,7 @@ def text(name: str, default: str = "") -> str:
 
 
 def flag(name: str, default: bool = False) -> bool:
-    """A yes or no: 1/0, true/false, yes/no, on/off."""
+    """A flag, written as 1/0, true/false, yes/no or on/off."""
     value = text(name, "1" if default else "0").lower()
     if value not in YES | NO:
         raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
@@ -34,7 +34,7 @@ def flag(name: str, default: bool = False) -> bool:
 
 
 def number(name: str, default: int, minimum: int = 0) -> int:
-    """A whole number, not below ``minimum``."""
+    """A whole number of at least ``minimum``."""
     value = text(name, str(default))
     try:
         result = int(value)

@@ -1,4 +1,4 @@
-"""Health: for monitors and load balancers a word, for Super Admins what was found."""
+"""The health pages: one word for monitors and load balancers, details for Super Admins."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -7,14 +7,14 @@ from django.views.decorators.http import require_safe
 
 from accounts.decorators import for_super_admins
 from accounts.viewer import Viewer
-from analytics.health import Level, worst
-from analytics.health import health as findings_of_health
+from ledger.health import Level, worst
+from ledger.health import health as findings_of_health
 
 
 @require_safe
 @never_cache
 def health(request: HttpRequest) -> HttpResponse:
-    """``{"status": "ok" | "warning" | "red"}`` for anybody; 503 when red. Details are for Super Admins."""
+    """``{"status": "ok" | "warning" | "red"}`` for everybody, with details for Super Admins. Status 503 when red."""
     level = worst(findings_of_health())
     return JsonResponse({"status": level.name.lower()}, status=503 if level == Level.RED else 200)
 
@@ -22,7 +22,7 @@ def health(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def alive(request: HttpRequest) -> HttpResponse:
-    """That this process answers, whatever else is wrong: for load balancers, which can only take it away."""
+    """Says that this process answers, even if the database is down: a load balancer can only replace the process."""
     return JsonResponse({"status": "ok"})
 
 
@@ -31,5 +31,5 @@ def alive(request: HttpRequest) -> HttpResponse:
 @for_super_admins
 def health_details(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     findings = findings_of_health()
-    context = {"tab": "health", "findings": findings, "level": worst(findings)}
+    context = {"organization": None, "tab": "health", "findings": findings, "level": worst(findings)}
     return render(request, "usage_dashboard/health.html", context)

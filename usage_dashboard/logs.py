@@ -1,11 +1,11 @@
-"""What is kept out of the log."""
+"""Filters of the log."""
 
 import logging
 
 
 class NotOfHealth(logging.Filter):
-    """Drops Django's error line for each answer of ``/health/`` that says red: ``analytics.health`` says so once. What
-    has a traceback is another matter."""
+    """Drops the error line that Django logs for each red answer of ``/health/``, because ``ledger.health`` logs the
+    problem once. Lines with a traceback stay."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         match = getattr(getattr(record, "request", None), "resolver_match", None)

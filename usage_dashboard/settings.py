@@ -1,6 +1,8 @@
 """Settings, read from the environment; docs/configuration.md lists them all."""
 
+import base64
 import os
+import re
 import secrets
 import tempfile
 from contextlib import suppress
@@ -22,19 +24,24 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 
+_PERCENT_ENCODE = (
+    "It must look like postgresql://user:password@host:5432/name. Percent-encode what user, password and name have of "
+    "@ / : ? # % [ ] and blanks: @ is %40, / is %2F, : is %3A, ? is %3F, # is %23, % is %25."
+)
+
 
 def _secret_key() -> str:
-    """The key given, or one made at the first start and kept under ``var/``: there is no default to forget."""
+    """The given key, or a key that is made at the first start and kept under ``var/``. There is no unsafe default."""
     return env.text("SECRET_KEY") or _kept_secret(VAR_DIR / "secret_key")
 
 
 def _kept_secret(path: Path) -> str:
-    """The secret in this file, made unless it is there. It appears whole, and once: of several first starts at the same
-    time, one links its file to the name and the others read that.
+    """The secret in this file, made if the file is missing. If several processes start at once, one of them links its
+    complete file to the name, and the others read that file.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".secret_key.") as file:  # which are 0600
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".secret_key.") as file:  # Its mode is 0600.
             file.write(secrets.token_urlsafe(64))
             file.flush()
             with suppress(FileExistsError):
@@ -42,10 +49,25 @@ def _kept_secret(path: Path) -> str:
     return path.read_text().strip()
 
 
+def _fernet_keys(name: str) -> list[str]:
+    """The keys of an encryption by Fernet, each 32 bytes in URL-safe base64. The error does not quote them."""
+    keys = env.words(name)
+    for number, key in enumerate(keys, 1):
+        try:
+            is_key = len(base64.urlsafe_b64decode(key)) == 32
+        except ValueError:
+            is_key = False
+        if not is_key:
+            raise ImproperlyConfigured(
+                f"{name}: value {number} is no Fernet key. docs/operations.md says how to make one."
+            )
+    return keys
+
+
 def _database() -> dict[str, Any]:
-    """``DATABASE_URL`` where it is given, else the embedded server."""
+    """Django's settings for the database of ``DATABASE_URL``, or for the embedded server if that is not set."""
     common: dict[str, Any] = {"CONN_HEALTH_CHECKS": True}
-    # Gives up reconnecting soon, so that the next request tries at once: the pauses between attempts double each time.
+    # The pool doubles its pause after each failed attempt to reconnect. It gives up soon: the next request tries anew.
     pool = {"min_size": 1, "max_size": env.number("DATABASE_POOL_SIZE", 16, minimum=1), "timeout": 5}
     pool["reconnect_timeout"] = 5
     url = env.text("DATABASE_URL")
@@ -57,12 +79,7 @@ def _database() -> dict[str, Any]:
             "HOST": str(EMBEDDED_POSTGRES.socket_dir),
             "OPTIONS": {"pool": pool},
         }
-    try:
-        parts = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
-    except ProgrammingError as error:
-        raise ImproperlyConfigured(
-            f"DATABASE_URL must look like postgresql://user:password@host:5432/name: {error}"
-        ) from error
+    parts = _connection_parts(url)
     return common | {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.pop("dbname", ""),
@@ -74,18 +91,47 @@ def _database() -> dict[str, Any]:
     }
 
 
+def _connection_parts(url: str) -> dict[str, str]:
+    """The parts that libpq reads in ``DATABASE_URL``. Error messages do not quote it, since it may hold a password."""
+    # libpq ends the password at the first @ and the host at the first /, and then reports a strange host.
+    hosts_and_name = re.match(r"\w+://(?:[^@/]*@)?([^?]*)", url)
+    if hosts_and_name and ("@" in hosts_and_name[1] or hosts_and_name[1].count("/") > 1):
+        raise ImproperlyConfigured(f"DATABASE_URL has an @ or a / too many. {_PERCENT_ENCODE}")
+    try:
+        return {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    except ProgrammingError as error:
+        reason = str(error).partition(":")[0]
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {reason}. {_PERCENT_ENCODE}") from None
+
+
 def _mail_security(port: int) -> str:
-    """How the mail server is spoken to: by default as is usual on its port."""
+    """The security of the connection to the mail server; by default the usual one for its port."""
     value = env.text("SMTP_SECURITY", {587: "starttls", 465: "tls"}.get(port, "none")).lower()
     if value not in {"starttls", "tls", "none"}:
         raise ImproperlyConfigured(f"SMTP_SECURITY must be starttls, tls or none, not {value!r}.")
     return value
 
 
+def _root_path() -> str:
+    """The path under which the ledger is served on a host that it shares with other programs, such as ``/usage``."""
+    path = env.text("ROOT_PATH").rstrip("/")
+    if not re.fullmatch(r"(/[\w~-][\w.~-]*)*", path, re.ASCII):
+        raise ImproperlyConfigured(f"ROOT_PATH must look like /usage or /tools/usage, not {path!r}.")
+    return path
+
+
 DEBUG = env.flag("DEBUG")
 SECRET_KEY = _secret_key()
+PROVIDER_KEY_SECRETS = _fernet_keys("PROVIDER_KEY_SECRET")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+
+ROOT_PATH = _root_path()
+FORCE_SCRIPT_NAME = ROOT_PATH or None
+# Other Django programs on the same host use the same names of cookies, and the browser sends all cookies of the host.
+_COOKIE_PREFIX = f"{ROOT_PATH[1:].replace('/', '-')}-" if ROOT_PATH else ""
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}sessionid", f"{_COOKIE_PREFIX}csrftoken"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = ROOT_PATH or "/"
 
 EMBEDDED_POSTGRES = EmbeddedPostgres(VAR_DIR / "postgres", env.pairs("EMBEDDED_POSTGRES_SETTINGS"))
 DATABASES = {"default": _database()}
@@ -98,18 +144,37 @@ USER_CAP = env.number("USER_CAP", 100_000)
 USAGE_DEBUG = env.flag("USAGE_DEBUG")
 RECORDING_TIMEOUT_MS = env.number("RECORDING_TIMEOUT_MS", 2_000, minimum=50)
 RECORDING_SYNCHRONOUS = env.flag("RECORDING_SYNCHRONOUS")
+INGEST_MAX_MB = env.number("INGEST_MAX_MB", 16, minimum=1)
+INGEST_AT_ONCE = env.number("INGEST_AT_ONCE", 4, minimum=1)
+INGEST_BODY_SECONDS = env.number("INGEST_BODY_SECONDS", 60, minimum=1)
 JOURNAL_DIR = Path(env.text("JOURNAL_DIR", str(VAR_DIR / "journal"))).resolve()
 JOURNAL_LIMIT_MB = env.number("JOURNAL_LIMIT_MB", 1_000, minimum=1)
 REPORT_TIMEOUT_MS = env.number("REPORT_TIMEOUT_MS", 15_000, minimum=100)
 MAX_EXPORTS = env.number("MAX_EXPORTS", 4, minimum=1)
+MAX_EXPORTS_PER_PERSON = env.number("MAX_EXPORTS_PER_PERSON", 2, minimum=1)
+ESTIMATES_PER_MINUTE = env.number("ESTIMATES_PER_MINUTE", 60, minimum=1)
+EXPORT_STALL_SECONDS = env.number("EXPORT_STALL_SECONDS", 60, minimum=1)
 GROQ_API_KEY = env.text("GROQ_API_KEY")
 GROQ_BASE_URL = env.text("GROQ_BASE_URL")
+GATEWAY = env.flag("GATEWAY", default=True)
+GATEWAY_BODY_MB = env.number("GATEWAY_BODY_MB", 20, minimum=1)
+GATEWAY_BODY_SECONDS = env.number("GATEWAY_BODY_SECONDS", 60, minimum=1)
+GATEWAY_UPLOAD_MB = env.number("GATEWAY_UPLOAD_MB", 100, minimum=1)
+GATEWAY_FIRST_BYTE_SECONDS = env.number("GATEWAY_FIRST_BYTE_SECONDS", 300, minimum=1)
+GATEWAY_CALL_SECONDS = env.number("GATEWAY_CALL_SECONDS", 1_800, minimum=1)
+GATEWAY_CONNECTIONS = env.number("GATEWAY_CONNECTIONS", 2_000, minimum=1)
+GATEWAY_CONNECTIONS_PER_KEY = env.number("GATEWAY_CONNECTIONS_PER_KEY", 1_000, minimum=1)
+GATEWAY_FORWARD_HEADERS = env.words("GATEWAY_FORWARD_HEADERS")
 PLAYGROUND = env.flag("PLAYGROUND", default=True)
+PLAYGROUND_ASKS = env.number("PLAYGROUND_ASKS", 16, minimum=1)
+PLAYGROUND_ASKS_PER_PERSON = env.number("PLAYGROUND_ASKS_PER_PERSON", 2, minimum=1)
+PLAYGROUND_DAILY_USD = env.number("PLAYGROUND_DAILY_USD", 5)
 
 INSTALLED_APPS = [
     "usage_dashboard",
     "accounts",
     "pricing",
+    "ledger",
     "analytics",
     "playground",
     "usage_dashboard.admin_app.AdminConfig",
@@ -119,7 +184,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
-    "axes",
     "csp",
     "django_htmx",
     "django_filters",
@@ -132,17 +196,18 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "usage_dashboard.middleware.GZipMiddleware",
+    "usage_dashboard.middleware.TextMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "usage_dashboard.middleware.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "axes.middleware.AxesMiddleware",
+    "accounts.middleware.RefusalMiddleware",
 ]
 
-# The worker catches up on what was due within a day while none ran, each task once.
+# A worker that starts runs each periodic task once that was due within the last day while no worker ran.
 PROCRASTINATE_PERIODIC_DEFAULTS = {"max_delay": 86_400}
 
 ROOT_URLCONF = "usage_dashboard.urls"
@@ -150,8 +215,15 @@ ASGI_APPLICATION = "usage_dashboard.asgi.application"
 
 TEMPLATES = [
     {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "BACKEND": "django.template.backends.jinja2.Jinja2",
         "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "environment": "usage_dashboard.jinja.environment",
+            "context_processors": ["django.contrib.messages.context_processors.messages"],
+        },
+    },
+    {  # Templates of the Django admin, of form fields and of other packages, in their own folders.
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -169,27 +241,18 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-
-# Who fails to sign in too often waits. Counted by username and address together: nobody can lock out a colleague from
-# afar, and a whole office behind one address is not locked out by one member's typing.
+AUTHENTICATION_BACKENDS = ["accounts.backends.Backend"]
+PASSWORD_HASHERS = ["accounts.hashing.Hasher"]
+PASSWORD_HASHES_AT_ONCE = env.number("PASSWORD_HASHES_AT_ONCE", 2, minimum=1)
 PROXY_COUNT = env.number("PROXY_COUNT", 0)
-AXES_FAILURE_LIMIT = env.number("SIGN_IN_ATTEMPTS", 5, minimum=1)
-AXES_COOLOFF_TIME = timedelta(minutes=env.number("SIGN_IN_PAUSE_MINUTES", 15, minimum=1))
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "accounts.client_address.client_address"
-AXES_LOCKOUT_CALLABLE = "accounts.views.locked_out"
-AXES_DISABLE_ACCESS_LOG = True  # the session and last_login tell enough
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
+SIGN_IN_ATTEMPTS = env.number("SIGN_IN_ATTEMPTS", 5, minimum=1)
+SIGN_IN_PAUSE = timedelta(minutes=env.number("SIGN_IN_PAUSE_MINUTES", 15, minimum=1))
 
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "analytics"
 LOGOUT_REDIRECT_URL = "sign-in"
 
-# Mail: invitations and forgotten passwords. Without a server, links are shown to who invites (accounts.invitations).
+# Mail is sent for invitations and forgotten passwords. Without a server the inviter is shown the link (accounts.links).
 EMAIL_HOST = env.text("SMTP_HOST")
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
 EMAIL_PORT = env.number("SMTP_PORT", 587, minimum=1)
@@ -197,7 +260,7 @@ EMAIL_HOST_USER = env.text("SMTP_USER")
 EMAIL_HOST_PASSWORD = env.text("SMTP_PASSWORD")
 EMAIL_USE_TLS = _mail_security(EMAIL_PORT) == "starttls"
 EMAIL_USE_SSL = _mail_security(EMAIL_PORT) == "tls"
-EMAIL_TIMEOUT = 10  # seconds, that somebody who invites waits at most
+EMAIL_TIMEOUT = 10  # Seconds that an inviter waits at most.
 DEFAULT_FROM_EMAIL = env.text("MAIL_FROM", "groq-usage@localhost")
 
 LANGUAGE_CODE = "en-us"
@@ -205,11 +268,11 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 
-STATIC_URL = "static/"
+STATIC_URL = f"{ROOT_PATH}/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
-# Compressing takes collectstatic half a minute, which is not worth it for a demonstration or a run of the tests.
+# Compressing takes collectstatic half a minute, which is too long for a demonstration or a run of the tests.
 _STATIC_STORAGE = (
     "whitenoise.storage.CompressedManifestStaticFilesStorage"
     if env.flag("COMPRESS_STATIC", default=True)
@@ -239,13 +302,14 @@ SECURE_REFERRER_POLICY = "same-origin"
 HTTPS = env.flag("HTTPS")
 if HTTPS:
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^health/(live/)?$"]  # load balancers ask without TLS, and get no more than a word
+    # Load balancers probe without TLS, and the answer is one word.
+    SECURE_REDIRECT_EXEMPT = [rf"^{re.escape(ROOT_PATH[1:] + '/' if ROOT_PATH else '')}health/(live/)?$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.flag("HSTS_SUBDOMAINS")
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
-# HSTS for subdomains (W005) and preloading (W021) bind a company's other hosts for a year: not ours to decide.
+# HSTS for subdomains (W005) and preloading (W021) bind a company's other hosts for a year, which the company decides.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 REST_FRAMEWORK = {

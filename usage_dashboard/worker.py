@@ -1,5 +1,5 @@
-"""The worker: runs deferred and periodic jobs (``tasks.py`` of the apps) on the ledger's own PostgreSQL, until it is
-told to end."""
+"""The worker runs deferred and periodic jobs (``tasks.py`` of the apps) on the ledger's own PostgreSQL until a signal
+ends it."""
 
 import asyncio
 import logging
@@ -19,17 +19,17 @@ from psycopg_pool import PoolTimeout
 logger = logging.getLogger("usage.worker")
 
 CONCURRENCY = 3
-"""So many jobs at once, a thread each: one that takes an hour does not keep those of every minute waiting."""
+"""At most this many jobs run at once, each in a thread, so that a long job does not delay those of every minute."""
 GRACE_SECONDS = 20.0
-"""So long a job may go on after a signal. Then one that works in batches is told to stop between two of them, and the
-rest is done the next time. A job that does not is waited for."""
+"""The seconds that a job may go on after a signal. Then a job that works in batches stops after the present batch, and
+its next run does the rest. Other jobs are waited for."""
 RETRY_SECONDS = 2.0
 CONNECT_SECONDS = 5.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class WorkerConnection(AsyncConnection[Any]):
-    """A connection that sees to it that the embedded server runs, where that is the one to connect to."""
+    """A connection that starts the embedded server before it connects, if the ledger uses that server."""
 
     @classmethod
     async def connect(cls, *args: Any, **kwargs: Any) -> Self:
@@ -39,7 +39,7 @@ class WorkerConnection(AsyncConnection[Any]):
 
 
 def connector() -> PsycopgConnector:
-    """The worker's own connections, next to those that its jobs take from Django."""
+    """The worker's own connections. Its jobs take theirs from Django."""
     parameters = connector_params() | {"application_name": "usage-worker", "connect_timeout": int(CONNECT_SECONDS)}
     parameters.pop("pool", None)
     return PsycopgConnector(
@@ -53,7 +53,7 @@ def connector() -> PsycopgConnector:
 
 
 def run() -> None:
-    """Work until SIGTERM or SIGINT, then finish what is being done. A second signal ends the process at once."""
+    """Work until SIGTERM or SIGINT, then finish the running jobs. A second signal ends the process at once."""
     asyncio.run(_until_told())
 
 
@@ -74,7 +74,7 @@ async def _until_told() -> None:
 
 
 async def _work(is_told: asyncio.Event) -> None:
-    """The worker ends by itself when it loses the database: then another one begins."""
+    """Run workers until ``is_told`` is set. A worker ends when it loses the database; then a new one starts."""
     while not is_told.is_set():
         try:
             with app.replace_connector(connector()):

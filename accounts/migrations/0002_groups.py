@@ -1,7 +1,7 @@
 from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
-# What each role may do in the Django admin and beyond. What somebody sees is decided in accounts.viewer.
+# The permissions of each role in the Django admin and elsewhere. accounts.viewer decides which rows a person sees.
 GROUPS = {
     "Super Admin": [
         "accounts.add_organization", "accounts.change_organization", "accounts.view_organization",
@@ -9,16 +9,16 @@ GROUPS = {
         "accounts.add_project", "accounts.change_project", "accounts.view_project",
         "auth.add_group", "auth.change_group", "auth.view_group",
         "pricing.add_price", "pricing.view_price",
-        "analytics.view_usageevent", "analytics.export_usageevent",
+        "ledger.view_usageevent", "ledger.export_usageevent",
     ],
-    "Admin": [],
+    "Admin": ["ledger.export_usageevent"],
     "User": [],
 }
 
 
 def create_groups(apps, schema_editor):
-    # Django makes permissions after all migrations; the groups need them now.
-    for label in ("auth", "accounts", "pricing", "analytics"):
+    # Django creates permissions after all migrations, but the groups need them now.
+    for label in ("auth", "accounts", "pricing", "ledger"):
         config = apps.get_app_config(label)
         config.models_module = True
         create_permissions(config, apps=apps, verbosity=0)
@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0001_initial"),
         ("pricing", "0001_initial"),
-        ("analytics", "0001_initial"),
+        ("ledger", "0001_initial"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
     ]

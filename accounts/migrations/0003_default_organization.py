@@ -3,7 +3,7 @@ from django.db import migrations
 
 
 def create_default_organization(apps, schema_editor):
-    """Calls that name no organization go here."""
+    """Creates the organization of calls that name none."""
     apps.get_model("accounts", "Organization").objects.get_or_create(
         slug=settings.DEFAULT_ORGANIZATION, defaults={"name": settings.DEFAULT_ORGANIZATION.replace("-", " ").title()}
     )

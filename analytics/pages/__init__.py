@@ -1,34 +1,39 @@
 """The pages of the Analytics tab.
 
-All have the same frame, filters and live refresh (``analytics.views``); a module each says what is below the filters.
+All pages share the frame, the filters and the live refresh in ``analytics.views``. Each page's own module makes the
+content below the filters.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from analytics.filters import Filters
+from analytics.filters.filters import Filters
 from analytics.reports import Question, Report
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: the name of its address, what people call it, and what fills its template."""
+    """One page: the name of its URL pattern, its title, its template, and the function that makes the context."""
 
     name: str
     title: str
     template: str
     results: Callable[[Report, Filters], dict[str, Any]]
     settings: tuple[str, ...] = ()
-    """Names in the query string that it alone understands."""
-    style: str = ""
-    """A style sheet of its own, under ``static/``."""
+    """Names in the query string that only this page understands."""
+    styles: tuple[str, ...] = ()
+    """The page's own style sheets, under ``static/``."""
     script: str = ""
-    """A script of its own, likewise."""
+    """The page's own script, under ``static/``."""
     questions: tuple[Question, ...] = ()
-    """What it asks of its report, so that one pass over the same rows can answer several."""
+    """The questions that the page asks its report, so that one query can answer several."""
     compares: bool = False
-    """Whether it shows the period before as well, where there is one."""
+    """Whether the page also shows the previous period, if there is one."""
     has_charts: bool = False
     knows_choices: bool = False
-    """Whether its own tables answer what the filter menus offer; elsewhere a menu is filled when it is opened."""
+    """Whether the page's own tables load the values of the filter menus; otherwise a menu is filled when it opens."""
+    is_own: bool = False
+    """Whether the page shows only the reader's own rows, whatever the role."""
+    ages: bool = False
+    """Whether the page also shows figures of the last hour, which change without a new call."""

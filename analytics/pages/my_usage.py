@@ -1,23 +1,24 @@
-"""One's own usage: today, this month and all time; what a message and a session are like; the most used models."""
+"""The page My Usage: the Overview of a person's own requests, with sessions, averages, and totals of all time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
-
-from accounts.decorators import actor_of, with_viewer
 from accounts.viewer import Viewer
-from analytics import detail_notice, reports
-from analytics.charts import tone
-from analytics.reports import Report, Summary, Totals, snapshot
-from analytics.selection import Selection
+from analytics import reports
+from analytics.filters.filters import Filters
+from analytics.pages.overview.cards import savings_card
+from analytics.pages.overview.page import OVERVIEW
+from analytics.pages.overview.page import results as overview
+from analytics.pages.sessions import SessionRow, session_row
+from analytics.reports import Report, Sessions, Totals
+from analytics.reports.selection import Selection
+from analytics.reports.totals import added
 
-MODELS = 5
+SESSIONS = 5
+"""The number of latest sessions that the page lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,61 +31,61 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """What a message is like on average; the cost is that of those with a price."""
+    """The averages of a request. The cost is that of the priced requests, at least: ``without_tool_fees`` of these lack
+    their fees for tools."""
 
     total_tokens: Decimal
     cost_usd: Decimal | None
+    without_tool_fees: int
 
 
-@dataclass(frozen=True, slots=True)
-class UsedModel:
-    label: str
-    tone: int
-    totals: Summary
-    share: float
-    """Of all messages whose model is known."""
+def results(report: Report, filters: Filters) -> dict[str, Any]:
+    context = overview(report, filters)
+    if savings := reports.cache_savings(report):
+        context["cards"] = [*context["cards"], savings_card(savings, report.totals())]
+    periods = _periods(report)
+    return context | {
+        "periods": periods,
+        "each_request": _each(periods[-1].totals),
+        "each_session": reports.session_averages(report.viewer),
+        "rows": _latest_sessions(report.viewer, filters),
+        "sees_people": False,
+    }
 
 
-@require_safe
-@never_cache
-@with_viewer
-def my_usage(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    own = viewer.narrowed_to(actor_of(request))
-    with snapshot():
-        today = reports.today(own)
-        always = Report(own, Selection(reports.first_day(own) or today, today))
-        everything = always.totals()
-        context = {
-            "viewer": viewer,
-            "periods": [
-                _period("Today", own, today, today),
-                _period("This month", own, today.replace(day=1), today),
-                Period("All time", always.selection.first_day, today, everything),
-            ],
-            "each_message": _each(everything),
-            "each_session": reports.session_averages(own),
-            "models": _most_used(always),
-        }
-        context["detail_notice"] = detail_notice.of_figures(always)
-    return render(request, "analytics/my_usage/page.html", context)
-
-
-def _period(name: str, viewer: Viewer, first: date, last: date) -> Period:
-    return Period(name, first, last, Report(viewer, Selection(first, last)).totals())
+def _periods(report: Report) -> list[Period]:
+    """Today, this month and all time, whatever the range and the filters of the report."""
+    today = reports.today(report.viewer)
+    month = Report(report.viewer, Selection(today.replace(day=1), today))
+    always = Report(report.viewer, Selection(report.covered_from or today, today))
+    days = [point.totals for point in month.series("day")]
+    return [
+        Period("Today", today, today, days[-1]),
+        Period("This month", month.selection.first_day, today, added([one for one in days if one.requests], days[-1])),
+        Period("All time", always.selection.first_day, today, always.totals()),
+    ]
 
 
 def _each(totals: Totals) -> Each | None:
-    """None without messages."""
+    """The averages of a request; None without requests."""
     if not totals.requests:
         return None
-    priced = totals.requests - totals.unpriced
-    cost = totals.cost_usd / priced if totals.cost_usd is not None and priced else None
-    return Each(Decimal(totals.total_tokens) / totals.requests, cost)
+    cost = totals.cost_usd / totals.priced if totals.cost_usd is not None and totals.priced else None
+    return Each(Decimal(totals.total_tokens) / totals.requests, cost, totals.without_tool_fees)
 
 
-def _most_used(report: Report) -> Sequence[UsedModel]:
-    rows = report.breakdown("model")
-    requests = sum(row.totals.requests for row in rows)
-    return [
-        UsedModel(row.label, tone(str(row.value)), row.totals, row.totals.requests / requests) for row in rows[:MODELS]
-    ]
+def _latest_sessions(viewer: Viewer, filters: Filters) -> Sequence[SessionRow]:
+    latest = Sessions(viewer, filters.selection, size=SESSIONS).page().conversations
+    return [session_row(viewer, one, f"{number}", filters.shared) for number, one in enumerate(latest)]
+
+
+MY_USAGE = replace(
+    OVERVIEW,
+    name="my-usage",
+    title="My usage",
+    template="analytics/my_usage/results.html",
+    results=results,
+    styles=(*OVERVIEW.styles, "css/sessions.css", "css/my-usage.css"),
+    script="js/requests.js",  # This script copies ids.
+    is_own=True,
+)

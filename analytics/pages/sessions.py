@@ -1,4 +1,4 @@
-"""Sessions: conversations, what each came to, and the way to its requests."""
+"""The page Sessions: conversations, each with its sums and a link to its requests."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -7,17 +7,18 @@ from typing import Any
 from django import forms
 
 from accounts.viewer import Viewer
-from analytics import detail_notice, figures
-from analytics.badges import Badge, level
-from analytics.charts import tone
-from analytics.filters import PLACES, Filters
-from analytics.local_time import LocalTime
-from analytics.menus import Choosable
+from analytics.display import figures, retention_notice
+from analytics.display.colors import color_of
+from analytics.display.cost_badge import Badge, Line, level
+from analytics.display.local_time import LocalTime
+from analytics.display.missing_cost import counted
+from analytics.display.session_link import link_to_requests, link_to_session
+from analytics.filters.filters import PLACES, Filters
+from analytics.filters.menus import Choosable
+from analytics.filters.query_string import QueryString
 from analytics.pages import Page
-from analytics.query import Query
 from analytics.reports import Conversation, Report, Sessions
-from analytics.reports.session_order import RECENT, Place, Sort, sorts_of
-from analytics.session_link import link_to_requests
+from analytics.reports.session_order import RECENT, SessionCursor, Sort, sorts_of
 from pricing.fields import DollarField, validate_money
 
 MODELS_NAMED = 2
@@ -29,7 +30,7 @@ def _limit(label: str) -> DollarField:
 
 
 class CostForm(forms.Form):
-    """What a session may have cost, in dollars; explains what is wrong with it."""
+    """A range of costs in dollars. Errors explain what is wrong with a limit."""
 
     cost_min = _limit("From $")
     cost_max = _limit("To $")
@@ -41,7 +42,7 @@ class CostForm(forms.Form):
         return self.cleaned_data
 
     def limits(self) -> tuple[Decimal | None, Decimal | None]:
-        """None where there is none; neither where the form is in error."""
+        """The least and the largest cost of a session. None means no limit; a form with errors has no limits."""
         if not self.is_valid():
             return None, None
         return self.cleaned_data["cost_min"], self.cleaned_data["cost_max"]
@@ -50,36 +51,37 @@ class CostForm(forms.Form):
 @dataclass(frozen=True, slots=True)
 class Model:
     name: str
-    tone: int
+    color: int
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A row of the list; ``badge`` is None where the viewer may not see cost."""
+class SessionRow:
+    """A row of the list; ``badge`` is None if the viewer may not see cost."""
 
     conversation: Conversation
-    requests: str
-    """Where its requests are listed."""
+    link: str
+    """The address of the session's page."""
+    requests_link: str
+    """The address of the list of the session's requests."""
     models: tuple[Model, ...]
     others: tuple[str, ...]
-    """Names of the models beyond those."""
+    """The names of the models that are not in ``models``."""
     duration: str
     last: LocalTime
     badge: Badge | None
 
 
-def results(report: Report, asked: Filters) -> dict[str, Any]:
+def results(report: Report, filters: Filters) -> dict[str, Any]:
     viewer = report.viewer
-    sort = _sort(viewer, asked)
-    form = CostForm({name: _one(asked, name) for name in ("cost_min", "cost_max")})
-    least, most = form.limits() if viewer.sees_cost else (None, None)
-    sessions = Sessions(viewer, report.selection, sort, least, most)
-    after = Place.parse(_one(asked, "after"))
+    form = cost_form(filters)
+    sessions = sessions_of(viewer, filters)
+    sort = sessions.sort
+    after = SessionCursor.parse(filters.query.first("after"))
     page = sessions.page(after)
-    query = asked.query.without(*PLACES)
+    query = filters.query.without(*PLACES)
     return {
-        "lines": [_line(viewer, one, f"{number}") for number, one in enumerate(page.conversations)],
-        "detail_notice": detail_notice.of_requests(viewer, asked.selection),
+        "rows": [session_row(viewer, one, f"{number}", filters.query) for number, one in enumerate(page.conversations)],
+        "retention_notice": retention_notice.of_requests(viewer, filters.selection),
         "sorts": [_choosable(one, sort, query) for one in sorts_of(viewer)],
         "cost_form": form if viewer.sees_cost else None,
         "sees_people": viewer.user_ids is None,
@@ -89,46 +91,58 @@ def results(report: Report, asked: Filters) -> dict[str, Any]:
     }
 
 
-def _one(asked: Filters, name: str) -> str:
-    return next(iter(asked.query.values(name)), "")
+def cost_form(filters: Filters) -> CostForm:
+    return CostForm({name: filters.query.first(name) for name in ("cost_min", "cost_max")})
 
 
-def _sort(viewer: Viewer, asked: Filters) -> Sort:
-    """As asked; the most recent first where that is no order, or none that the viewer may have."""
-    return next((sort for sort in sorts_of(viewer) if sort.key == _one(asked, "sort")), RECENT)
+def sessions_of(viewer: Viewer, filters: Filters) -> Sessions:
+    """The sessions that the query string chooses, for the page and the export."""
+    least, most = cost_form(filters).limits() if viewer.sees_cost else (None, None)
+    return Sessions(viewer, filters.selection, _sort(viewer, filters), least, most)
 
 
-def _choosable(sort: Sort, chosen: Sort, query: Query) -> Choosable:
+def _sort(viewer: Viewer, filters: Filters) -> Sort:
+    """The order that the query string chooses; "most recent first" if it chooses none that the viewer may use."""
+    return next((sort for sort in sorts_of(viewer) if sort.key == filters.query.first("sort")), RECENT)
+
+
+def _choosable(sort: Sort, chosen: Sort, query: QueryString) -> Choosable:
     return Choosable("sort", sort.label, sort is chosen, query.replaced("sort", () if sort is RECENT else (sort.key,)))
 
 
-def _line(viewer: Viewer, one: Conversation, key: str) -> Line:
-    return Line(
+def session_row(viewer: Viewer, one: Conversation, key: str, state: QueryString) -> SessionRow:
+    """The row of a session. ``key`` tells its badge from others on the page, and ``state`` is that of the list for the
+    way back."""
+    return SessionRow(
         conversation=one,
-        requests=link_to_requests(viewer, one),
-        models=tuple(Model(name or "(none)", tone(name)) for name in one.models[:MODELS_NAMED]),
+        link=link_to_session(one, state),
+        requests_link=link_to_requests(viewer, one),
+        models=tuple(Model(name or "(none)", color_of(name)) for name in one.models[:MODELS_NAMED]),
         others=one.models[MODELS_NAMED:],
-        duration=_span(one.duration_ms),
+        duration=span(one.duration_ms),
         last=LocalTime.of(one.last_at, one.time_zone),
-        badge=_badge(one, key),
+        badge=badge_of(one, key),
     )
 
 
-def _badge(one: Conversation, key: str) -> Badge | None:
+def badge_of(one: Conversation, key: str) -> Badge | None:
+    """The badge of a session; None if the viewer may not see cost. ``key`` is as in ``Badge``."""
     if one.cost_usd is None:
         return None
-    said = [f"input {one.input_tokens:,}", f"output {one.output_tokens:,}", f"cached {one.cached_tokens:,}"]
-    if one.unpriced:
-        said.append(f"{one.unpriced:,} unpriced")
+    lines = (
+        Line("input", f"{one.input_tokens:,}"),
+        Line("output", f"{one.output_tokens:,}"),
+        Line("cached", f"{one.cached_tokens:,}"),
+    )
+    notes = (counted(one),) if one.unpriced else ()
     if one.unpriced and not one.cost_usd:
-        return Badge(key, None, "Unpriced", ", ".join(said))
-    said.append(f"total {one.total_tokens:,} tokens for {figures.exact_money(one.cost_usd)}")
+        return Badge(key, None, "Unpriced", lines, "", notes)
     text = f"{'≥ ' if one.unpriced else ''}{figures.money(one.cost_usd)}"
-    return Badge(key, level(one.cost_usd), text, ", ".join(said))
+    return Badge(key, level(one.cost_usd), text, lines, figures.exact_money(one.cost_usd), notes)
 
 
-def _span(milliseconds: float) -> str:
-    """412 ms, 2 m 5 s, 3 h 20 m, 4 d 7 h."""
+def span(milliseconds: float) -> str:
+    """A duration such as 412 ms, 2 m 5 s, 3 h 20 m or 4 d 7 h."""
     minutes = round(milliseconds / 60_000)
     if minutes < 60:
         return figures.duration(milliseconds)
@@ -145,6 +159,6 @@ SESSIONS = Page(
     "analytics/sessions/results.html",
     results,
     settings=("sort", "after", "cost_min", "cost_max"),
-    style="css/sessions.css",
-    script="js/requests.js",  # copies ids
+    styles=("css/sessions.css",),
+    script="js/requests.js",  # This script copies ids.
 )

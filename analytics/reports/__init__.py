@@ -1,48 +1,70 @@
-"""The one reader: every figure on a page, in an export, in the API comes from here, always through a Viewer."""
+"""The only code that aggregates the ledger: every figure on a page or in an export comes from here, for a Viewer."""
 
-from analytics.reports.calendar import first_day, today, version
-from analytics.reports.detail_end import DetailEnd, detail_ends
-from analytics.reports.log import Log, LogPage, Place, event_of, with_request_id
-from analytics.reports.models import MODEL_QUESTIONS, ModelUsage, models_used
+from analytics.reports.calendar import first_day, local_dates, number_recorded, today
+from analytics.reports.event_log import Log, LogCursor, LogPage, event_of, with_request_id
+from analytics.reports.grouped_table import MAX_ROWS, GroupedRow, GroupedTable, Period, TooManyRowsError
+from analytics.reports.health import Health, provider_health
+from analytics.reports.model_usage import MODEL_QUESTIONS, ModelUsage, by_whole_price, models_used, not_used
+from analytics.reports.newest import newest_since
 from analytics.reports.percentiles import LatencyPoint, Percentiles
-from analytics.reports.report import OVERVIEW_QUESTIONS, Question, Report, Value, chart_questions
+from analytics.reports.planner import Question
+from analytics.reports.report import Report, Value
+from analytics.reports.retained import RetainedFrom, retained_from
+from analytics.reports.savings import CacheSavings, cache_savings
 from analytics.reports.scope import is_scattered, selected, snapshot, visible
 from analytics.reports.session_averages import SessionAverages, session_averages
-from analytics.reports.sessions import Conversation, Sessions, session_of
-from analytics.reports.sums import Point, Row, Summary, Totals
+from analytics.reports.session_messages import Messages, message_sums, messages, selection_of
+from analytics.reports.sessions import Conversation, Sessions, session_at, session_of
+from analytics.reports.totals import Point, Row, Summary, Totals
 
 __all__ = [
+    "MAX_ROWS",
     "MODEL_QUESTIONS",
-    "OVERVIEW_QUESTIONS",
+    "CacheSavings",
     "Conversation",
-    "DetailEnd",
+    "GroupedRow",
+    "GroupedTable",
+    "Health",
     "LatencyPoint",
     "Log",
+    "LogCursor",
     "LogPage",
+    "Messages",
     "ModelUsage",
     "Percentiles",
-    "Place",
+    "Period",
     "Point",
     "Question",
     "Report",
+    "RetainedFrom",
     "Row",
     "SessionAverages",
     "Sessions",
     "Summary",
+    "TooManyRowsError",
     "Totals",
     "Value",
-    "chart_questions",
-    "detail_ends",
+    "by_whole_price",
+    "cache_savings",
     "event_of",
     "first_day",
     "is_scattered",
+    "local_dates",
+    "message_sums",
+    "messages",
     "models_used",
+    "newest_since",
+    "not_used",
+    "number_recorded",
+    "provider_health",
+    "retained_from",
     "selected",
+    "selection_of",
+    "session_at",
     "session_averages",
     "session_of",
     "snapshot",
     "today",
-    "version",
     "visible",
     "with_request_id",
 ]

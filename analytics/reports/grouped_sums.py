@@ -1,57 +1,55 @@
-"""Sums over several groupings of the same rows, of a cube or of the events, in one pass over them."""
+"""Sums over several groupings of the same rows, of a cube or of the events, in one query."""
 
 from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import QuerySet
 
-from analytics.models import Rollup, UsageEvent
-from analytics.rollup_sql import BUCKET_SQL, MEASURES, MERGE
+from analytics.reports.scope import Rows
+from ledger.models import UsageEvent
+from ledger.rollups.rollup_sql import BUCKET_SQL, COMBINED, MEASURES, MERGE
 
 Group = tuple[str, ...]
 Key = tuple[Any, ...]
 Values = tuple[Any, ...]
 
 _OF_EVENTS = {"errors": "count(*) FILTER (WHERE status = 'error')", "last_day": "max(day)", **MEASURES}
-_MERGED = {"least": "min", "greatest": "max"}
 _OF_ROLLUPS = {
     "errors": "sum(requests) FILTER (WHERE status = 'error')",
     "last_day": "max(day)",
-    **{name: f"{_MERGED[MERGE[name]] if name in MERGE else 'sum'}({name})" for name in MEASURES},
+    **{name: f"{combine}({name})" for name, combine in COMBINED.items()},
 }
 
-_WEEKDAY = {"weekday": "extract(isodow FROM day)::int"}
-# A grouping set says NULL for "not grouped by", so that "no project" has to be something else.
+_OF_DAY = {"weekday": "extract(isodow FROM day)::int", "month": "date_trunc('month', day::timestamp)::date"}
+# A grouping set uses NULL for "not grouped by this column", so "no project" is 0.
 _EVENT_DIMENSIONS = {
     "project_id": "coalesce(project_id, 0)",
     "user_id": "coalesce(user_id, 0)",
     "latency_bucket": BUCKET_SQL,
-    **_WEEKDAY,
+    **_OF_DAY,
 }
 
-_HIDDEN = {"cost_usd": "NULL", "unpriced": "0"}
+_HIDDEN = {"cost_usd": "NULL", "tool_cost_usd": "NULL", "unpriced": "0", "without_tool_fees": "0"}
 
 
 def grouped_sums(
-    rows: "QuerySet[UsageEvent] | QuerySet[Rollup]",
+    rows: Rows | None,
     groups: Sequence[Group],
     names: Collection[str],
     hidden: Collection[str] = (),
     *,
     at_once: bool = True,
+    at_most: int | None = None,
 ) -> dict[Group, list[tuple[Key, Values]]]:
-    """For each group its keys, each with the sums of these names in their order: 0 of nothing, but no least, no largest
-    and no last day. Costs are dollars. The ``hidden`` are not asked: they are 0, and a cost is None. Unless ``at_once``
-    there is a pass for each group."""
+    """For each group its keys, each with the sums called ``names`` in this order. A sum of nothing is 0; a least or
+    largest value or a last day of nothing is None. Costs are dollars. The ``hidden`` sums are not read: they are 0, and
+    costs None. Unless ``at_once``, each group takes a query. With ``rows`` None, no group has a key.
+    A query reads ``at_most`` this number of keys, any of them; all without a number."""
     found: dict[Group, list[tuple[Key, Values]]] = {group: [] for group in groups}
-    try:  # not the whole statement: it would name each column, which takes longer to make than all the rest
-        where, parameters = rows.query.get_compiler(connection=connection).compile(rows.query.where)
-    except EmptyResultSet:  # a viewer who sees nothing
+    if rows is None:
         return found
-    measures, known = (_OF_EVENTS, _EVENT_DIMENSIONS) if rows.model is UsageEvent else (_OF_ROLLUPS, _WEEKDAY)
+    measures, known = (_OF_EVENTS, _EVENT_DIMENSIONS) if rows.model is UsageEvent else (_OF_ROLLUPS, _OF_DAY)
     sums = [_HIDDEN[name] if name in hidden else _as_number(name, measures[name]) for name in names]
     table = connection.ops.quote_name(rows.model._meta.db_table)
     for together in [groups] if at_once else [[group] for group in groups]:
@@ -62,7 +60,7 @@ def grouped_sums(
             for group in together
         }
         with connection.cursor() as cursor:
-            cursor.execute(_statement(table, where, columns, together, sums), parameters)
+            cursor.execute(_statement(table, rows.where, columns, together, sums, at_most), rows.parameters)
             for row in cursor.fetchall():
                 answers, key = of_mask[row[0]]
                 answers.append((key(row), row[after:]))
@@ -70,33 +68,39 @@ def grouped_sums(
 
 
 def _as_number(name: str, measure: str) -> str:
-    """PostgreSQL's sum of whole numbers is a decimal number, which takes longer to read."""
+    """SQL of a measure, cast to the type that is quickest to read: PostgreSQL's sum of integers is a decimal number."""
     if name == "last_day" or name in MERGE:
         return measure
-    if name == "cost_usd":
+    if name in ("cost_usd", "tool_cost_usd"):
         return f"coalesce({measure}, 0) * 0.000000001"
     return f"coalesce({measure}, 0)" if name == "audio_seconds" else f"coalesce({measure}, 0)::bigint"
 
 
 def _picked(places: Sequence[int]) -> Callable[[Values], Key]:
-    """What takes a key out of a row."""
+    """A function that takes the columns at these places out of a row, as a key."""
     if len(places) > 1:
         return itemgetter(*places)
     return itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
 
 
 def _statement(
-    table: str, where: str, columns: dict[str, str], groups: Sequence[Group], measures: Sequence[str]
+    table: str,
+    where: str,
+    columns: dict[str, str],
+    groups: Sequence[Group],
+    measures: Sequence[str],
+    at_most: int | None,
 ) -> str:
     return f"""
         SELECT {", ".join([_which(columns, groups), *columns.values(), *measures])}
         FROM {table}
         WHERE {where}
-        {_grouped_by(columns, groups)}"""  # noqa: S608 - our own words; values travel as parameters
+        {_grouped_by(columns, groups)}
+        {"" if at_most is None else f"LIMIT {at_most:d}"}"""  # noqa: S608 - our own words; values travel as parameters
 
 
 def _which(columns: dict[str, str], groups: Sequence[Group]) -> str:
-    """Whose row it is: only where there are several groups."""
+    """SQL of the mask that says which group a row belongs to; 0 if there is only one group."""
     return f"GROUPING({', '.join(columns.values())})" if len(groups) > 1 else "0"
 
 
@@ -111,5 +115,6 @@ def _list(columns: dict[str, str], group: Group) -> str:
 
 
 def _mask(names: Sequence[str], group: Group) -> int:
-    """What GROUPING() says of a row of this group: a bit for each name that is not in it, the last one lowest."""
+    """The value of GROUPING() for rows of this group: a bit for each name that is not in the group; the lowest bit is
+    that of the last name."""
     return sum(1 << place for place, name in enumerate(reversed(names)) if name not in group)

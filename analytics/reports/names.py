@@ -1,4 +1,4 @@
-"""Names for people, of what events know by id."""
+"""The names of organizations, projects and users, which events know by id."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,21 +10,21 @@ from django.db.models import QuerySet
 from accounts.models import Organization, Project, User
 from accounts.search import MAX_WORDS, containing
 from accounts.viewer import Viewer
-from analytics.selection import Dimension
+from analytics.reports.selection import Dimension
 
 NONE_LABEL = "(none)"
 
 SEARCHED: dict[Dimension, tuple[str, ...]] = {
     "organization_id": ("name",),
-    "project_id": ("name", "slug"),
-    "user_id": ("first_name", "last_name", "handle"),
+    "project_id": ("name", "slug_key", "aliases__slug_key"),
+    "user_id": ("first_name", "last_name", "handle_key", "aliases__handle_key"),
 }
-"""What is known by its id, and where its name is looked for."""
+"""The dimensions whose values are ids, and the fields in which their names are searched."""
 
 
 class Names:
-    """Names for people, each asked once. What a call did not say is "(none)". Two organizations may each have a project
-    "web" or an Ann, so that somebody who sees several is told whose."""
+    """The names of values; each is read from the database once. A value that a call did not name is "(none)". For a
+    viewer of several organizations, names of projects and users include the organization, since they may repeat."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -55,7 +55,7 @@ class Names:
 
 
 def matching(viewer: Viewer, dimension: Dimension, values: Iterable[Any], text: str) -> list[Any]:
-    """Those of the values whose names have each of the text's words, in whatever case."""
+    """The values whose names contain every word of the text, ignoring case."""
     words = text.casefold().split()[:MAX_WORDS]
 
     def says(name: str) -> bool:
@@ -68,7 +68,8 @@ def matching(viewer: Viewer, dimension: Dimension, values: Iterable[Any], text: 
 
 
 def _ids_named(viewer: Viewer, dimension: Dimension, text: str) -> set[int]:
-    """Who says whose a thing is finds it by that as well."""
+    """The ids of the viewer's organizations, projects or users whose names match the text. Viewers of several
+    organizations can also search by organization name."""
     fields = SEARCHED[dimension]
     if dimension == "organization_id":
         return set(containing(Organization.objects.order_by(), text, fields).values_list("pk", flat=True))

@@ -1,18 +1,18 @@
-"""Percentiles of latency: exact from a list, close from a histogram."""
+"""Percentiles of latency: exact from a list, or approximate from a histogram."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analytics.cubes import BUCKET_BOUNDS_MS
-from analytics.reports.sums import Moment
+from analytics.reports.totals import Moment
+from ledger.rollups.cubes import BUCKET_BOUNDS_MS
 
 SHARES = (0.50, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """In milliseconds."""
+    """Percentiles of latency in milliseconds."""
 
     p50: float
     p95: float
@@ -21,7 +21,7 @@ class Percentiles:
 
 @dataclass(slots=True)
 class Bucket:
-    """What is known of the requests in one latency bucket; milliseconds."""
+    """The sums of the requests in one bucket of latency; times are milliseconds."""
 
     requests: int = 0
     latency_ms_min: int = 0
@@ -45,24 +45,25 @@ Histogram = Mapping[int, Bucket]
 
 @dataclass(frozen=True, slots=True)
 class LatencyPoint(Moment):
-    """Latency and the average time to the first token, in milliseconds; None where nothing was measured."""
+    """Latency and the average time to the first token, in milliseconds; None if nothing was measured."""
 
     latency: Percentiles | None
     avg_ttft_ms: float | None
 
 
 def exact(latencies: Sequence[int]) -> Percentiles:
-    """By nearest rank, of a sorted list that is not empty."""
+    """The percentiles of a sorted list that is not empty, by nearest rank."""
     return Percentiles(*(latencies[max(0, math.ceil(share * len(latencies)) - 1)] for share in SHARES))
 
 
 def from_histogram(buckets: Histogram) -> Percentiles:
-    """Log-linear between the bounds of the bucket that a percentile falls into, and within what occurred in it."""
+    """Approximate percentiles: interpolated on a logarithmic scale within the bucket that each percentile falls into,
+    between its bounds or, if these are narrower, the least and the largest latency in it."""
     return Percentiles(*(_percentile(share, buckets) for share in SHARES))
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:
-    """All of them as one."""
+    """One histogram with the buckets of all of them added up."""
     whole: dict[int, Bucket] = {}
     for histogram in histograms:
         for number, bucket in histogram.items():
@@ -71,7 +72,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def average_ttft(histogram: Histogram) -> float | None:
-    """Of the requests that streamed."""
+    """The average time to the first token of the requests that streamed, in milliseconds; None if none did."""
     count = sum(bucket.ttft_count for bucket in histogram.values())
     return sum(bucket.ttft_ms_sum for bucket in histogram.values()) / count if count else None
 

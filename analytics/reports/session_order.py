@@ -1,4 +1,4 @@
-"""The orders that sessions are listed in, and places in them."""
+"""The orders in which sessions are listed, and cursors in these orders."""
 
 from bisect import bisect_right
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
 from accounts.viewer import Viewer
-from analytics.models import class_bounds
+from ledger.models import class_bounds
 from pricing.fields import LARGEST, from_nano, to_nano
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,7 +15,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """An order, the largest first, by a column and first of all by the indexed column that is a coarser form of it."""
+    """An order by a column, largest first. The rows are first sorted by ``coarse_column``, an indexed and coarser form
+    of the column: a larger coarse value always means a larger value."""
 
     key: str
     label: str
@@ -24,9 +25,9 @@ class Sort:
     coarse: Callable[[Any], Any]
     """The coarser form of a value."""
     number: Callable[[Any], int]
-    """A value as a number, for an address."""
+    """The value as a whole number, for the address of a page."""
     value: Callable[[int], Any]
-    """The value of such a number. ValueError or OverflowError where it is none."""
+    """The value that a number stands for. ValueError or OverflowError if there is no such value."""
     is_of_cost: bool = False
 
 
@@ -57,19 +58,19 @@ SORTS = (
         from_nano, is_of_cost=True,
     ),
     _by_count("tokens", "Tokens", "total_tokens", "tokens_class"),
-    _by_count("messages", "Messages", "requests", "requests_class"),
+    _by_count("requests", "Requests", "requests", "requests_class"),
 )  # fmt: skip
 RECENT = SORTS[0]
 
 
 def sorts_of(viewer: Viewer) -> tuple[Sort, ...]:
-    """The orders that a viewer may have: one by a hidden cost would tell it."""
+    """The orders that a viewer may choose. An order by cost would reveal a hidden cost."""
     return tuple(sort for sort in SORTS if viewer.sees_cost or not sort.is_of_cost)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a session stands in an order. Keys tell those of equal value apart."""
+class SessionCursor:
+    """The place of a session in an order. The session's key orders sessions of equal value."""
 
     number: int
     organization_id: int
@@ -78,7 +79,7 @@ class Place:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """What ``str`` made; None for anything else."""
+        """The cursor that ``str`` wrote; None for any other text."""
         parts = text.split("_", 3)
         if len(parts) < 4 or not all(_is_number(part) for part in parts[:3]):
             return None

@@ -1,7 +1,7 @@
 """Sessions: the conversations that were active in a range of days, a page at a time.
 
-A session's figures are always those of the whole of it. A page is found by its place in the order rather than by its
-number, so that a deep one costs what the first one does.
+A session's figures are always those of the whole session, even if only a part is in the range. A page is found by the
+last session of the page before and not by its number, so that page 1,000 is as fast as page 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,25 +10,49 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import F, Q
 
 from accounts.models import Organization
 from accounts.viewer import Viewer
-from analytics.models import Session, Status, UsageEvent
 from analytics.reports.names import Names
-from analytics.reports.scope import visible
-from analytics.reports.session_order import RECENT, Place, Sort
-from analytics.selection import Dimension, Selection
+from analytics.reports.scope import condition_of, visible
+from analytics.reports.selection import Dimension, Selection
+from analytics.reports.session_order import RECENT, SessionCursor, Sort
+from ledger.models import CurrentSession, Session, Status, UsageEvent
 
 PAGE = 25
+KEY = ("organization_id", "user_id", "session_id")
 READ_WHOLE_DAYS = 7
-"""So many days are quickly read and sorted. Of more, the rows are read from the largest class down."""
+"""The sessions of at most this many days are all read and then sorted. For more days, an index on classes of sizes
+gives the largest ones first."""
+
+_NAMES = [field.attname for field in Session._meta.concrete_fields]
+_VALUES = ", ".join("cost_usd * 0.000000001" if name == "cost_usd" else name for name in _NAMES)
+
+# The stored sessions without events in the tail, and the sessions with some. Each kind is limited on its own, so that
+# the stored ones are read along an index. A query of the view of all sessions would read and sort them all.
+_FIRST = f"""
+    WITH unfolded AS MATERIALIZED (SELECT * FROM ledger_tail_session AS ledger_session WHERE {{in_tail}})
+    SELECT {_VALUES}
+    FROM (
+        (SELECT {", ".join(_NAMES)} FROM ledger_session
+         WHERE {{where}} AND ({", ".join(KEY)}) NOT IN (SELECT {", ".join(KEY)} FROM unfolded)
+         ORDER BY {{order}} LIMIT {{enough}})
+        UNION ALL
+        (SELECT {", ".join(_NAMES)} FROM unfolded AS ledger_session
+         WHERE {{where}}
+         ORDER BY {{order}} LIMIT {{enough}})
+    ) AS either
+    ORDER BY {{order}} LIMIT {{enough}}
+"""  # noqa: S608 - our own words; values travel as parameters
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One session as a viewer sees it. ``cost_usd`` is None and ``unpriced`` 0 where cost may not be seen; otherwise
-    the cost is that of the priced messages."""
+    """One session as a viewer sees it. ``cost_usd`` is the cost of the priced requests. If the viewer may not see cost,
+    it is None, and ``unpriced`` and ``without_tool_fees`` are 0."""
 
     session_id: str
     organization_id: int
@@ -37,6 +61,7 @@ class Conversation:
     requests: int
     errors: int
     unpriced: int
+    without_tool_fees: int
     input_tokens: int
     output_tokens: int
     cached_tokens: int
@@ -48,28 +73,28 @@ class Conversation:
     first_day: date
     last_day: date
     time_zone: str
-    """Of its organization."""
+    """The time zone of the session's organization."""
 
     @property
     def duration_ms(self) -> float:
-        """From the start of the first call to the end of the last."""
+        """The time from the start of the first call to the end of the last one, in milliseconds."""
         return (self.last_at - self.first_at) / timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionPage:
-    """Sessions in their order, and the place after which more begin; None where there are no more."""
+    """Sessions in their order, and the cursor of the next page; None on the last page."""
 
     conversations: Sequence[Conversation]
-    next: Place | None
+    next: SessionCursor | None
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions of a selection that a viewer may see: those active between its first and its last day.
+    """The sessions that a viewer may see and that were active between the selection's first and last day.
 
-    Each filter asks for a message anywhere in the session that passes it. Costs in dollars, both ends included; whoever
-    may not see cost gives none.
+    A session passes a filter if any of its requests does. ``cost_min`` and ``cost_max`` are dollars, both included.
+    ValueError for a limit or an order of cost if the viewer may not see cost.
     """
 
     viewer: Viewer
@@ -77,29 +102,41 @@ class Sessions:
     sort: Sort = RECENT
     cost_min: Decimal | None = None
     cost_max: Decimal | None = None
+    size: int = PAGE
+    """The number of sessions of a page."""
 
     def __post_init__(self) -> None:
         asks_for_cost = self.sort.is_of_cost or self.cost_min is not None or self.cost_max is not None
         if asks_for_cost and not self.viewer.sees_cost:
             raise ValueError("Sorting or filtering by a hidden cost would tell it.")
 
-    def page(self, after: Place | None = None) -> SessionPage:
-        """The first page, or the one after a place."""
-        rows = self._rows()
-        if after is not None:
-            rows = rows.filter(self._beyond(after))
-        # Through a cursor, which PostgreSQL never reads in parallel: each of several workers would go on down to the
-        # lowest class, that of most sessions, to find a page of its own.
-        found = list(rows[: PAGE + 1].iterator(PAGE + 1))
-        shown = found[:PAGE]
-        return SessionPage(self._conversations(shown), self._place_of(shown[-1]) if len(found) > PAGE else None)
+    def page(self, after: SessionCursor | None = None) -> SessionPage:
+        """The first page, or the page after a cursor."""
+        found = self._first(Q() if after is None else self._beyond(after))
+        shown = found[: self.size]
+        place = self._place_of(shown[-1]) if len(found) > self.size else None
+        return SessionPage(conversations(self.viewer, shown), place)
 
-    def _rows(self) -> "QuerySet[Session]":
+    def _first(self, beyond: Q) -> list[Session]:
+        """The first sessions that meet a condition: a page and one more, which tells whether another page follows."""
+        seen = Session.objects.filter(visible(self.viewer))
+        wanted = seen.filter(self._active() & self._chosen() & self._costing() & beyond)
+        try:
+            (in_tail, those), (where, parameters) = condition_of(seen), condition_of(wanted)
+        except EmptyResultSet:  # The viewer sees nothing.
+            return []
+        order = ", ".join(f"{column} DESC" for column in (*self._columns, *KEY))
+        statement = _FIRST.format(in_tail=in_tail, where=where, order=order, enough=self.size + 1)
+        # The rows are read through a database cursor, because PostgreSQL never runs one in parallel. Each of several
+        # parallel workers would look for a whole page of its own, down to the lowest class, which has most sessions.
+        with connection.chunked_cursor() as cursor:
+            cursor.execute(statement, (*those, *parameters, *parameters))
+            return [Session.from_db(connection.alias, _NAMES, row) for row in cursor.fetchmany(self.size + 1)]
+
+    def _active(self) -> Q:
         first, last = self.selection.first_day, self.selection.last_day
-        # The second condition follows from the first, wherever on earth that day is. It is what an index understands.
-        active = Q(last_day__gte=first, last_utc_day__gte=first - timedelta(days=1), first_day__lte=last)
-        rows = Session.objects.filter(visible(self.viewer) & active & self._chosen() & self._costing())
-        return rows.order_by(*(f"-{column}" for column in (*self._columns, "organization_id", "user_id", "session_id")))
+        # The condition on last_utc_day follows from the one on last_day in every time zone; an index can use it.
+        return Q(last_day__gte=first, last_utc_day__gte=first - timedelta(days=1), first_day__lte=last)
 
     @property
     def _columns(self) -> tuple[str, ...]:
@@ -120,8 +157,8 @@ class Sessions:
             condition &= Q(cost_usd__lte=self.cost_max)
         return condition
 
-    def _beyond(self, place: Place) -> Q:
-        """What comes after the session at a place; everything, if the place is in no such order."""
+    def _beyond(self, place: SessionCursor) -> Q:
+        """The condition for sessions after the cursor; no condition if the cursor does not fit this order."""
         try:
             value = self.sort.value(place.number)
             coarse = self.sort.coarse(value)
@@ -130,47 +167,58 @@ class Sessions:
         column = self.sort.column
         key = (place.organization_id, place.user_id, place.session_id)
         beyond = Q(**{f"{column}__lt": value}) | Q(**{column: value, "pk__lt": key})
-        # The first term says nothing new. It is what an index understands.
+        # The first term follows from the second; an index can use it.
         return Q(**{f"{self.sort.coarse_column}__lte": coarse}) & beyond
 
-    def _place_of(self, row: Session) -> Place:
+    def _place_of(self, row: Session) -> SessionCursor:
         number = self.sort.number(getattr(row, self.sort.column))
-        return Place(number, row.organization_id, row.user_id, row.session_id)
-
-    def _conversations(self, rows: Sequence[Session]) -> list[Conversation]:
-        organization_ids = {row.organization_id for row in rows}
-        zones = dict(Organization.objects.filter(pk__in=organization_ids).values_list("pk", "time_zone"))
-        people = Names(self.viewer).of("user_id", sorted({row.user_id for row in rows}))
-        sees_cost = self.viewer.sees_cost
-        return [
-            Conversation(
-                session_id=row.session_id,
-                organization_id=row.organization_id,
-                user_id=row.user_id,
-                person=people.get(row.user_id, str(row.user_id)),
-                requests=row.requests,
-                errors=row.errors,
-                unpriced=row.unpriced if sees_cost else 0,
-                input_tokens=row.input_tokens,
-                output_tokens=row.output_tokens,
-                cached_tokens=row.cached_tokens,
-                total_tokens=row.total_tokens,
-                cost_usd=row.cost_usd if sees_cost else None,
-                models=tuple(row.model_names),
-                first_at=row.first_at,
-                last_at=row.last_at,
-                first_day=row.first_day,
-                last_day=row.last_day,
-                time_zone=zones[row.organization_id],
-            )
-            for row in rows
-        ]
+        return SessionCursor(number, row.organization_id, row.user_id, row.session_id)
 
 
-def session_of(viewer: Viewer, event: UsageEvent) -> Session | None:
-    """The session that an event is in; None if its call named none."""
+def conversations(viewer: Viewer, rows: Sequence[Session | CurrentSession]) -> list[Conversation]:
+    """The sessions as the viewer sees them. The caller passes only sessions that the viewer may see."""
+    organization_ids = {row.organization_id for row in rows}
+    zones = dict(Organization.objects.filter(pk__in=organization_ids).values_list("pk", "time_zone"))
+    people = Names(viewer).of("user_id", sorted({row.user_id for row in rows}))
+    sees_cost = viewer.sees_cost
+    return [
+        Conversation(
+            session_id=row.session_id,
+            organization_id=row.organization_id,
+            user_id=row.user_id,
+            person=people.get(row.user_id, str(row.user_id)),
+            requests=row.requests,
+            errors=row.errors,
+            unpriced=row.unpriced if sees_cost else 0,
+            without_tool_fees=row.without_tool_fees if sees_cost else 0,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            cached_tokens=row.cached_tokens,
+            total_tokens=row.total_tokens,
+            cost_usd=row.cost_usd if sees_cost else None,
+            models=tuple(row.model_names),
+            first_at=row.first_at,
+            last_at=row.last_at,
+            first_day=row.first_day,
+            last_day=row.last_day,
+            time_zone=zones[row.organization_id],
+        )
+        for row in rows
+    ]
+
+
+def session_of(viewer: Viewer, event: UsageEvent) -> CurrentSession | None:
+    """The session of an event; None if its call named no session."""
     key = {"organization_id": event.organization_id, "user_id": event.user_id or 0, "session_id": event.session_id}
-    return Session.objects.filter(visible(viewer), **key).first() if event.session_id else None
+    return CurrentSession.objects.filter(visible(viewer), **key).first() if event.session_id else None
+
+
+def session_at(viewer: Viewer, organization_id: int, user_id: int, session_id: str) -> Conversation | None:
+    """One session by its key, of which ``user_id`` is 0 if its calls named no person; None if there is none that the
+    viewer may see."""
+    key = {"organization_id": organization_id, "user_id": user_id, "session_id": session_id}
+    found = CurrentSession.objects.filter(visible(viewer), **key).first()
+    return conversations(viewer, [found])[0] if found else None
 
 
 def _with_status(statuses: Sequence[Any]) -> Q:
@@ -202,4 +250,4 @@ _HAS: dict[Dimension, Callable[[Sequence[Any]], Q]] = {
     "template_id": _any_of("template_ids"),
     "feature": _any_of("features"),
 }
-"""Which sessions have a message with one of these values."""
+"""For each dimension, a function from values to the condition that a session has a request with one of them."""

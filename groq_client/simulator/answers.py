@@ -1,10 +1,11 @@
-"""The answer to a chat request: its texts, its tokens and its times, before any of it is written to the wire."""
+"""Makes the answer to a chat request: its texts, its tokens and its times. Other modules write it to the wire."""
 
 import json
 import random
 from dataclasses import dataclass, field, replace
 
 from groq_client.simulator import counting, texts
+from groq_client.simulator.built_in_tools import executed_tools
 from groq_client.simulator.catalogue import COMPOUND_PARTS, ModelSpec
 from groq_client.simulator.errors import invalid
 from groq_client.simulator.pace import Timing, timing_for
@@ -16,12 +17,12 @@ _CACHE_BLOCK = 128
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A chat request, checked and reduced to what decides the answer."""
+    """A chat request, checked and reduced to the fields that decide the answer."""
 
     body: Json
     spec: ModelSpec
     model: str
-    """The name that the answer carries."""
+    """The name of the model in the answer."""
     prompt: str
     choices: int = 1
     limit: int | None = None
@@ -34,11 +35,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of the answers asked for."""
+    """One of the requested choices."""
 
     content: str = ""
     reasoning: str = ""
     tool_calls: tuple[Json, ...] = ()
+    executed_tools: tuple[Json, ...] = ()
     finish_reason: str = "stop"
     tokens: int = 0
     reasoning_tokens: int = 0
@@ -46,7 +48,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The counts of one answer, all its choices together."""
+    """The token counts of one answer with all its choices."""
 
     prompt: int
     completion: int
@@ -56,17 +58,17 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All that is to be sent."""
+    """The whole answer to send."""
 
     choices: tuple[Choice, ...]
     tokens: Tokens
     timing: Timing
     parts: tuple[tuple[str, Tokens], ...] = field(default=())
-    """The models of a compound system with their shares."""
+    """The models of a compound system, each with its token counts."""
 
 
 def read_chat(body: Json, spec: ModelSpec, model: str) -> Asked:
-    """Check a chat body as Groq would, and pick what is needed from it."""
+    """Check a chat body as Groq does and parse it. Raises :class:`GroqError` for a bad body."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise invalid("'messages' : minimum number of items is 1", param="messages")
@@ -86,7 +88,7 @@ def read_chat(body: Json, spec: ModelSpec, model: str) -> Asked:
 
 
 def answer_chat(asked: Asked) -> Answer:
-    """Make the answer: the same for the same request, apart from identifiers."""
+    """Make the answer. Equal requests get equal answers, apart from identifiers."""
     prompt_tokens = counting.prompt_tokens(asked.body, asked.spec.id)
     choices = tuple(_choice(asked, number) for number in range(asked.choices))
     counts = Tokens(
@@ -101,7 +103,7 @@ def answer_chat(asked: Asked) -> Answer:
 
 
 def compound_parts(counts: Tokens) -> tuple[tuple[str, Tokens], ...]:
-    """The counts shared between the two models of a compound system, so that they add up again."""
+    """The counts divided between the two models of a compound system; they add up to ``counts``."""
     first = Tokens(counts.prompt // 3, counts.completion // 4)
     second = Tokens(counts.prompt - first.prompt, counts.completion - first.completion)
     return tuple(zip(COMPOUND_PARTS, (first, second), strict=True))
@@ -115,6 +117,7 @@ def _choice(asked: Asked, number: int) -> Choice:
     choice = replace(
         choice,
         reasoning=reasoning,
+        executed_tools=executed_tools(asked.body, asked.spec, asked.prompt),
         tokens=counting.completion_tokens(choice.content, reasoning, calls, asked.spec.id),
         reasoning_tokens=counting.text_tokens(reasoning, asked.spec.id),
     )
@@ -124,7 +127,7 @@ def _choice(asked: Asked, number: int) -> Choice:
 
 
 def _cut_to(limit: int, choice: Choice, model: str) -> Choice:
-    """The choice as a model leaves it that ran out of tokens: reasoning comes first, a call is not made half."""
+    """The choice of a model that runs out of tokens at ``limit``: reasoning comes first, and no tool call is cut."""
     thought = min(choice.reasoning_tokens, limit)
     return replace(
         choice,
@@ -161,7 +164,7 @@ def _reasoning(asked: Asked, source: random.Random) -> str:
 
 
 def _tool_choice(asked: Asked, source: random.Random) -> Choice | None:
-    """A call of a tool, where tools are offered and the conversation does not end with a tool's result."""
+    """A tool call, if the request offers tools and its last message is no tool result; otherwise ``None``."""
     offered, wanted = asked.body.get("tools"), asked.body.get("tool_choice")
     if not isinstance(offered, list) or wanted == "none" or asked.body["messages"][-1]["role"] == "tool":
         return None
@@ -178,7 +181,7 @@ def _tool_choice(asked: Asked, source: random.Random) -> Choice | None:
 
 
 def _cached(asked: Asked, prompt_tokens: int) -> int:
-    """Cached tokens: in a conversation all turns but the last were read before, in whole blocks."""
+    """The cached tokens: all turns of a conversation except the last, in whole blocks."""
     if asked.cached_tokens is not None:
         return min(asked.cached_tokens, prompt_tokens)
     messages = asked.body["messages"]

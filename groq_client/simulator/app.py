@@ -1,4 +1,4 @@
-"""The HTTP application: routes, keys, and one way for every request."""
+"""The HTTP application: its routes, its check of keys, and the handling that all requests share."""
 
 import math
 from collections import deque
@@ -17,6 +17,7 @@ from groq_client.simulator.faults import NO_FAULT
 from groq_client.simulator.incoming import Controls, Incoming, ReceivedRequest, read
 from groq_client.simulator.limits import RateLimits
 from groq_client.simulator.pace import Pace
+from groq_client.simulator.responses import responses
 from groq_client.simulator.wire import Json, dumps
 
 PREFIX = "/openai/v1"
@@ -29,6 +30,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ENDPOINTS: tuple[tuple[str, Endpoint, Kind], ...] = (
     ("/chat/completions", chat, "chat"),
+    ("/responses", responses, "chat"),
     ("/audio/transcriptions", transcription, "transcription"),
     ("/audio/translations", transcription, "transcription"),
     ("/audio/speech", speech, "speech"),
@@ -39,7 +41,7 @@ _ENDPOINTS: tuple[tuple[str, Endpoint, Kind], ...] = (
 class Simulator:
     """The simulator's state: its speed, its limits and the requests it received.
 
-    ``speed`` divides every time (``inf``: no sleeping); ``keep`` requests are kept for tests to look at.
+    ``speed`` divides every time (``inf``: no sleeping). The last ``keep`` requests are kept for tests.
     """
 
     def __init__(self, speed: float = 1.0, keep: int = 0) -> None:
@@ -50,7 +52,7 @@ class Simulator:
         self.requests: deque[ReceivedRequest] = deque(maxlen=keep)
 
     def application(self) -> web.Application:
-        """The application to serve."""
+        """The aiohttp application to serve."""
         app = web.Application(client_max_size=_LARGEST_BODY)
         for path, endpoint, kind in _ENDPOINTS:
             app.router.add_post(PREFIX + path, self._handler(endpoint, kind))
@@ -62,7 +64,7 @@ class Simulator:
         return app
 
     def _handler(self, endpoint: Endpoint, kind: Kind | None = None) -> Handler:
-        """The way of every request; those with a ``kind`` name a model, and with it perhaps a fault."""
+        """The handler of a route. Requests to an endpoint with a ``kind`` name a model, and perhaps a fault with it."""
 
         async def handle(http: web.Request) -> web.StreamResponse:
             exchange = self._unopened(http)
@@ -80,7 +82,7 @@ class Simulator:
         return handle
 
     def _unopened(self, http: web.Request) -> Exchange:
-        """An exchange of which nothing is known yet: enough to refuse it with."""
+        """An exchange for a request that is not read yet, which is enough to refuse it."""
         incoming = Incoming(http, ReceivedRequest(http.method, http.path, {}, 1), Controls(), {}, {})
         return Exchange(incoming, self.pace, self.limits, _NO_MODEL, "", NO_FAULT)
 

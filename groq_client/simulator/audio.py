@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import BinaryIO, cast
 
 from aiohttp import web
-from tinytag import TinyTag, TinyTagException
 
+from groq_client.audio import length_of
 from groq_client.simulator import texts
 from groq_client.simulator.errors import invalid
 from groq_client.simulator.exchange import Exchange
@@ -20,14 +20,14 @@ from groq_client.simulator.wire import Json, dumps
 _WORDS_PER_SECOND = 2.5
 _MOST_SENTENCES = 200
 _UNKNOWN_SECONDS = 10.0
-"""The length assumed for audio that cannot be read: Groq bills no less than this."""
+"""The length in seconds assumed for audio that cannot be read; Groq bills at least this length."""
 _CHARACTERS_PER_SECOND = 15
 _LONGEST_SPEECH = 2.0
 _SAMPLE_RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 async def transcription(exchange: Exchange) -> web.StreamResponse:
-    """Answer a transcription or a translation in the format that was asked for."""
+    """Answer a transcription or a translation in the requested format."""
     body, uploads = exchange.incoming.body, exchange.incoming.uploads
     form = body.get("response_format") or "json"
     if form not in ("json", "text", "verbose_json"):
@@ -53,11 +53,8 @@ def _transcript_json(exchange: Exchange, form: str, text: str, seconds: float) -
 
 
 def _duration(upload: Upload) -> float:
-    try:
-        found = TinyTag.get(file_obj=cast("BinaryIO", upload.content), tags=False).duration
-    except TinyTagException:
-        found = None
-    return round(found, 3) if found else _UNKNOWN_SECONDS
+    found = length_of(cast("BinaryIO", upload.content))
+    return float(found.seconds) if found is not None else _UNKNOWN_SECONDS
 
 
 def _transcript(name: str, seconds: float) -> str:

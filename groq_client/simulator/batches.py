@@ -1,4 +1,4 @@
-"""``/openai/v1/files`` and ``/openai/v1/batches``: kept in memory, and a batch is complete as soon as it is made."""
+"""``/openai/v1/files`` and ``/openai/v1/batches``, kept in memory. A new batch is complete at once."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that was uploaded, or the results of a batch."""
+    """An uploaded file, or the results of a batch."""
 
     name: str
     purpose: str
@@ -45,7 +45,7 @@ class StoredFile:
 
 
 class BatchStore:
-    """The files and batches of one simulator; the oldest are forgotten."""
+    """The files and batches of one simulator. The oldest are dropped when there are too many."""
 
     def __init__(self) -> None:
         self._files: dict[str, StoredFile] = {}
@@ -99,7 +99,7 @@ class BatchStore:
         source = self._files.get(str(exchange.incoming.body.get("input_file_id")))
         if source is None:
             raise invalid("'input_file_id' : no such file", param="input_file_id")
-        # Hundreds of prompts to count: not in the event loop.
+        # A batch may have hundreds of prompts to count, which would block the event loop.
         results = await asyncio.to_thread(
             lambda: [_result(line) for line in source.content.splitlines() if line.strip()]
         )
@@ -154,7 +154,7 @@ def _batch_json(asked: Json, source: StoredFile, output: StoredFile, results: li
 
 
 def _result(line: bytes) -> Json:
-    """One line of the results: what the endpoint would have answered to one line of the input."""
+    """One line of the results, with the endpoint's answer to one line of the input."""
     groq_id = new_groq_id()
     custom_id = ""
     try:

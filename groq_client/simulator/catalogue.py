@@ -8,7 +8,7 @@ Kind = Literal["chat", "transcription", "speech", "embedding"]
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One model. Speeds are tokens per second, for speech recognition seconds of audio per second."""
+    """One model. Speeds are in tokens per second, or for speech recognition in seconds of audio per second."""
 
     id: str
     owned_by: str
@@ -46,7 +46,7 @@ COMPOUND_PARTS = ("openai/gpt-oss-120b", "llama-3.3-70b-versatile")
 
 
 def spec_for(model: str, kind: Kind) -> ModelSpec | None:
-    """The model of this name; names under ``sim/`` and ``unpriced/`` exist for every kind of call."""
+    """The model of this name; names under ``sim/`` and ``unpriced/`` exist for every kind. ``None`` if unknown."""
     if model in CATALOGUE:
         return CATALOGUE[model]
     if model.startswith(("sim/", "unpriced/")):

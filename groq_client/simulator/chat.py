@@ -7,14 +7,14 @@ from aiohttp import web
 
 from groq_client.simulator import texts
 from groq_client.simulator.answers import Answer, Asked, answer_chat, read_chat
-from groq_client.simulator.exchange import Exchange
+from groq_client.simulator.exchange import FOREVER, Exchange
 from groq_client.simulator.frames import stream_frames
 from groq_client.simulator.outgoing import cut_connection, write_frames, write_split
 from groq_client.simulator.payloads import Envelope, completion_json
 from groq_client.simulator.wire import dumps
 
 _INLINE_BYTES = 32_768
-"""Up to this size a prompt is counted in the event loop; counting a longer one would stall the other streams."""
+"""Prompts of at most this many bytes are counted in the event loop; a longer one would stall the other streams."""
 _INLINE_CHUNKS = 10_000
 _SLOW_CHUNK_GAP = 0.2
 
@@ -42,7 +42,7 @@ def _has_many_chunks(asked: Asked) -> bool:
 
 
 def _timed(exchange: Exchange, asked: Asked, answer: Answer) -> Answer:
-    """The answer with the times that really pass: of this speed, and of the gap that was asked for."""
+    """The answer with its real times, at the simulator's speed and with the requested gap between chunks."""
     timing = exchange.pace.scaled(answer.timing)
     if asked.stream and (gap := _asked_gap(exchange)) is not None:
         words = sum(len(texts.pieces(choice.reasoning + choice.content)) for choice in answer.choices)
@@ -77,6 +77,8 @@ async def _stream(exchange: Exchange, asked: Asked, answer: Answer, envelope: En
         await write_frames(response, frames, gap)
     if exchange.fault.name == "cut":
         await cut_connection(exchange.incoming.http)
+    elif exchange.fault.name == "never-done":
+        await asyncio.sleep(FOREVER)
     else:
         await response.write_eof()
     return response

@@ -2,8 +2,10 @@
 
 from groq_client.simulator import texts
 from groq_client.simulator.answers import Answer, Asked, Choice
+from groq_client.simulator.built_in_tools import begun
 from groq_client.simulator.payloads import (
     FINGERPRINT,
+    ZERO_USAGE,
     Envelope,
     breakdown_json,
     shown_content,
@@ -16,7 +18,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Chunks:
-    """Writes the chunks of one stream. What all chunks share is serialised once."""
+    """Makes the chunks of one stream. The fields that all chunks share are serialised once."""
 
     def __init__(self, asked: Asked, envelope: Envelope) -> None:
         self._asked = asked
@@ -42,7 +44,7 @@ class Chunks:
         return {"choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]}
 
     def opening(self, choices: int) -> list[bytes]:
-        """A chunk with the role for every choice; the first one carries Groq's id."""
+        """A chunk with the role for every choice; the first chunk has Groq's request id."""
         role = {"role": "assistant", "content": ""}
         first = {**self._delta(0, role), "x_groq": {"id": self._envelope.groq_id}}
         return [self._frame(first), *(self._frame(self._delta(number, role)) for number in range(1, choices))]
@@ -52,16 +54,21 @@ class Chunks:
         return self._frame({"choices": []})
 
     def of_choice(self, index: int, choice: Choice) -> list[bytes]:
-        """Reasoning, then text, then tool calls in fragments."""
+        """Reasoning, then the tools that ran, then text, then tool calls in fragments."""
         count, content = self._asked.chunks, shown_content(self._asked, choice)
         if choice.tool_calls or choice.finish_reason == "length":
             count = None
         split = texts.in_chunks(content, count) if count else texts.pieces(content)
         return [
             *self._deltas(index, "reasoning", texts.pieces(shown_reasoning(self._asked, choice))),
+            *(frame for tool in choice.executed_tools for frame in self._of_executed(index, tool)),
             *self._deltas(index, "content", split),
             *(frame for number, call in enumerate(choice.tool_calls) for frame in self._of_tool(index, number, call)),
         ]
+
+    def _of_executed(self, index: int, tool: Json) -> list[bytes]:
+        """The chunks at the start and at the end of a tool that runs."""
+        return [self._frame(self._delta(index, {"executed_tools": [told]})) for told in (begun(tool), tool)]
 
     def _of_tool(self, index: int, number: int, call: Json) -> list[bytes]:
         arguments = call["function"]["arguments"]
@@ -71,7 +78,7 @@ class Chunks:
         return [self._frame(self._delta(index, {"tool_calls": [part]})) for part in (opened, *fragments)]
 
     def endings(self, answer: Answer) -> list[bytes]:
-        """The finish reasons; the last one carries the usage, and a chunk of its own where it was asked for."""
+        """The chunks with the finish reasons. The last has the usage, which a further chunk repeats on request."""
         *others, last = (self._delta(number, {}, choice.finish_reason) for number, choice in enumerate(answer.choices))
         fault = self._envelope.fault
         usage = usage_json(answer.tokens, answer.timing, fault)
@@ -85,4 +92,7 @@ class Chunks:
         frames = [*map(self._frame, others), self._frame({**last, "x_groq": x_groq})]
         if fault == "usage-twice" or (self._asked.include_usage and fault != "no-usage"):
             frames.append(self._frame({"choices": [], "usage": usage}))
+        if fault == "usage-then-zero":
+            x_groq = {"id": self._envelope.groq_id, "usage": ZERO_USAGE}
+            frames.append(self._frame({"choices": [], "usage": ZERO_USAGE, "x_groq": x_groq}))
         return [*frames, DONE]

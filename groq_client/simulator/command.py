@@ -19,7 +19,7 @@ def positive_speed(text: str) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of both commands."""
+    """Add the options that both commands share."""
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one")
     parser.add_argument(
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def fault_list() -> str:
-    """The registry of faults for a terminal."""
+    """The list of all faults, for a terminal."""
     width = max(map(len, FAULTS)) + 2
     usage = "Choose a fault by the model's name (sim/<fault>, sim/<fault>/<real model>) or by the header x-sim-fault."
     faults, headers = (
@@ -40,12 +40,12 @@ def fault_list() -> str:
 
 
 def announcement(address: str) -> str:
-    """What is said once the simulator listens."""
+    """The text to print once the simulator listens."""
     return f"The Groq simulator listens on {address} (use it as GROQ_BASE_URL)."
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the simulator; the exit status."""
+    """Run the simulator and return the exit status."""
     parser = argparse.ArgumentParser("groq_client.simulator", description="A local stand-in for the Groq API.")
     add_arguments(parser)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Tokens, counted with the models' real vocabulary."""
+"""Counts tokens with the models' real vocabulary."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ from groq_client.simulator.wire import Json
 
 
 def prompt_tokens(body: Json, model: str) -> int:
-    """Tokens of what was sent."""
+    """Tokens of the prompt of a chat request."""
     return tokens.estimate_prompt(body, model)
 
 
@@ -19,18 +19,18 @@ def input_tokens(body: Json, model: str) -> int:
 
 @lru_cache(maxsize=2048)
 def text_tokens(text: str, model: str) -> int:
-    """Tokens of a text. Remembered, because the simulator says the same sentences again and again."""
+    """Tokens of a text. The results are remembered, because the simulator repeats its sentences."""
     return tokens.count_text(text, model) if text else 0
 
 
 @lru_cache(maxsize=2048)
 def completion_tokens(text: str, reasoning: str, tool_calls: tuple[str, ...], model: str) -> int:
-    """Tokens of an answer, with what the model writes around its parts."""
+    """Tokens of an answer, with the tokens that the model writes around its parts."""
     return tokens.estimate_completion(text, reasoning, tool_calls, model)
 
 
 def shorten(text: str, limit: int, model: str) -> str:
-    """The longest beginning, in whole words, of at most ``limit`` tokens."""
+    """The longest beginning of the text in whole words that has at most ``limit`` tokens."""
     words = pieces(text)
     low, high = 0, len(words)
     while low < high:
@@ -43,5 +43,5 @@ def shorten(text: str, limit: int, model: str) -> str:
 
 
 def warm_up() -> None:
-    """Load the vocabulary now rather than in the first request."""
+    """Load the vocabulary now, so that the first request need not wait for it."""
     tokens.warm_up()

@@ -14,7 +14,7 @@ _DIMENSIONS = 768
 
 
 async def embeddings(exchange: Exchange) -> web.StreamResponse:
-    """Answer with vectors that are always the same for the same text."""
+    """Answer with vectors, always the same ones for the same text."""
     body = exchange.incoming.body
     given = body.get("input")
     inputs = given if isinstance(given, list) else [given]

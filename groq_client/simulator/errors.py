@@ -7,7 +7,7 @@ from groq_client.simulator.wire import Json
 
 @dataclass(eq=False)
 class GroqError(Exception):
-    """An answer that is an error: raised anywhere in a handler, written in one place."""
+    """An error to answer with. A handler may raise it anywhere; the application writes the answer."""
 
     status: int
     message: str
@@ -18,7 +18,7 @@ class GroqError(Exception):
     retry_after: str = ""
 
     def body(self) -> Json:
-        """The JSON body; fields that are not said are absent, as at Groq."""
+        """The JSON body. Empty fields are absent, as in Groq's errors."""
         error: Json = {"message": self.message, "type": self.type}
         for name in ("code", "param", "failed_generation"):
             if value := getattr(self, name):
@@ -27,7 +27,7 @@ class GroqError(Exception):
 
 
 def invalid(message: str, *, param: str = "", code: str = "") -> GroqError:
-    """A 400 for a request that Groq would not take."""
+    """The 400 for a request that Groq would refuse."""
     return GroqError(400, message, param=param, code=code)
 
 
@@ -49,19 +49,19 @@ def unknown_url(method: str, path: str) -> GroqError:
 
 
 def midstream() -> GroqError:
-    """What goes wrong half-way through a stream."""
+    """The error in the middle of a stream."""
     return GroqError(500, "The model stopped unexpectedly. Please try again.", type="internal_server_error")
 
 
 def scripted_error(name: str, model: str, retry_after: str = "") -> GroqError | None:
-    """The error that the fault ``error-…`` asks for; ``None`` where the fault is of another kind."""
+    """The error that a fault ``error-…`` asks for; ``None`` for a fault of another kind."""
     if not name.startswith("error-"):
         return None
     return {**_client_errors(model), **_load_errors(model, retry_after), **_server_errors()}.get(name)
 
 
 def rate_limited(model: str, retry_after: str = "") -> GroqError:
-    """The 429; ``retry_after`` in seconds, where Groq's usual two are too long for a test."""
+    """The 429. ``retry_after`` (seconds) replaces Groq's usual two seconds."""
     wait = retry_after or "2"
     message = (
         f"Rate limit reached for model `{model}` in organization `org_simulated` service tier `on_demand` on tokens "

@@ -1,4 +1,4 @@
-"""One request and its answer: which model and which fault, the headers, and the ways to answer."""
+"""One request and its answer: the model, the fault, the headers, and the ways to answer."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from groq_client.simulator.outgoing import cut_connection
 from groq_client.simulator.pace import Pace
 from groq_client.simulator.wire import dumps, new_groq_id
 
-_FOREVER = 3600.0
-"""How long a call that times out is held; every client has given up by then."""
+FOREVER = 3600.0
+"""Seconds for which a call with the fault of a time-out is held; every client gives up before."""
 _SLOW_FIRST_BYTE = 2.0
 _HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
 
@@ -39,7 +39,7 @@ class Exchange:
         return UNKNOWN_MODEL if self.fault.name == "unknown-model-answer" else self.model
 
     def count(self, tokens: int) -> None:
-        """Count the request against the limits, once its tokens are known."""
+        """Count the request and its tokens against the rate limits."""
         self.rate_headers = self.limits.count(self.spec, tokens)
 
     def headers(self, more: dict[str, str] | None = None) -> dict[str, str]:
@@ -49,7 +49,7 @@ class Exchange:
         return {"x-request-id": self.groq_id, "x-groq-region": "sim", **self.rate_headers, **(more or {})}
 
     async def play_fault(self) -> web.StreamResponse | None:
-        """Do what the fault does before any answer: refuse, wait, or answer nonsense."""
+        """Play the part of a fault before the answer. Returns a response if the fault replaces the answer."""
         name, controls = self.fault.name, self.incoming.controls
         streamed = self.incoming.body.get("stream") is True
         if name == "retry-then-success" and self.incoming.record.attempt <= self.fault.count:
@@ -68,16 +68,16 @@ class Exchange:
         asked = self.incoming.controls.delay
         if asked is not None:
             return asked
-        return {"timeout": _FOREVER, "slow-first-byte": _SLOW_FIRST_BYTE}.get(self.fault.name, 0)
+        return {"timeout": FOREVER, "slow-first-byte": _SLOW_FIRST_BYTE}.get(self.fault.name, 0)
 
     async def send_json(self, body: bytes) -> web.StreamResponse:
-        """Answer with JSON, or with the half of it where the fault says so."""
+        """Answer with JSON, or with half of the JSON if the fault asks for that."""
         if self.fault.name == "truncated-json":
             body = body[: len(body) // 2]
         return await self.send(body, "application/json")
 
     async def send(self, body: bytes, content_type: str) -> web.StreamResponse:
-        """Answer with these bytes, and break off in the middle if that is the fault."""
+        """Answer with ``body``, and break off in the middle if the fault asks for that."""
         headers = self.headers({"content-type": content_type})
         if self.fault.name != "cut":
             response = web.Response(body=body, headers=headers)
@@ -92,7 +92,7 @@ class Exchange:
         return stream
 
     async def send_error(self, error: GroqError) -> web.StreamResponse:
-        """Answer with an error; the rate-limit headers are there as well."""
+        """Answer with an error and the rate-limit headers."""
         more = {"content-type": "application/json"}
         if error.retry_after:
             more["retry-after"] = error.retry_after
@@ -105,7 +105,7 @@ class Exchange:
 
 
 def open_exchange(incoming: Incoming, pace: Pace, limits: RateLimits, kind: Kind) -> Exchange:
-    """Find the model and the fault of a request; refuses a model that is not offered for this kind of call."""
+    """Find the model and the fault of a request. Raises :class:`GroqError` for a model of another kind of call."""
     asked = incoming.body.get("model")
     if not isinstance(asked, str) or not asked:
         raise invalid("'model' : property 'model' is missing", param="model")

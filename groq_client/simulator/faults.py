@@ -1,7 +1,7 @@
-"""What the simulator can be told to do wrong, and how it is told.
+"""The faults that the simulator can play, and the way to ask for one.
 
 A fault is chosen by the model's name (``sim/<fault>``, or ``sim/<fault>/<real model>`` so that a real model answers)
-or by the request header ``x-sim-fault``, which wins.
+or by the request header ``x-sim-fault``, which wins over the name.
 """
 
 import re
@@ -35,11 +35,17 @@ FAULTS: dict[str, str] = {
     "cut": "the connection is cut in the middle of the stream or of the body",
     "no-usage": "an answer without any usage",
     "usage-twice": "the usage in x_groq.usage and in an extra chunk with empty choices, without being asked",
+    "usage-zero": "token counts of zero, beside text",
+    "usage-then-zero": "the usage, and then once more with token counts of zero",
+    "usage-contradicts": "floats, under the names of the Responses API beside empty ones; a total that is not the sum; "
+    "more cached and reasoning tokens than there are",
     "usage-negative": "negative token counts",
     "usage-huge": "token counts of 2^63",
     "usage-nan": "times that are NaN and infinity",
     "split-utf8": "emoji, CJK, U+2028 and U+0085 in the text, characters split between TCP writes",
     "no-done": "a stream that ends without [DONE]",
+    "never-done": "a stream that has come but for [DONE], and does not end; without a stream: no fault",
+    "half": "a stream that ends half-way, without a word; without a stream: no fault",
     "empty-choices": "chunks with `choices: []` at the start and in the middle of a stream; an answer without choices",
     "compound": "usage_breakdown with two models, as groq/compound answers by itself",
     "bad-json": "200 with an HTML page",
@@ -57,18 +63,18 @@ HEADERS: dict[str, str] = {
 }
 
 UNKNOWN_MODEL = "unlisted/preview-model-1"
-"""What the fault ``unknown-model-answer`` says that it is."""
+"""The model that an answer with the fault ``unknown-model-answer`` names."""
 
 _COUNTED = re.compile(r"(retry-then-success)-(\d{1,3})")
 
 
 class UnknownFaultError(ValueError):
-    """A fault that is not in the registry: almost surely a slip in a test, so it is told rather than ignored."""
+    """The fault is not in the registry. A test has probably misspelt it, so the name is refused rather than ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault to play. ``count`` is the number of failures before success."""
+    """A fault to play. ``count`` is the number of failures before a success."""
 
     name: str = "ok"
     count: int = 1
@@ -78,7 +84,7 @@ NO_FAULT = Fault()
 
 
 def parse_fault(text: str) -> Fault:
-    """The fault of this name, with its count where it takes one."""
+    """The fault that ``text`` names, with its count if it takes one. Raises :class:`UnknownFaultError`."""
     if match := _COUNTED.fullmatch(text):
         return Fault(match[1], int(match[2]))
     if text not in FAULTS:
@@ -87,7 +93,7 @@ def parse_fault(text: str) -> Fault:
 
 
 def split_model(model: str) -> tuple[Fault, str]:
-    """The fault in a model's name and the model that is to answer: ``sim/cut/qwen/x`` → ``cut``, ``qwen/x``."""
+    """The fault in a model's name, and the model that has to answer: ``sim/cut/qwen/x`` → ``cut``, ``qwen/x``."""
     prefix, _, rest = model.partition("/")
     if prefix != "sim":
         return NO_FAULT, model

@@ -1,4 +1,4 @@
-"""A whole stream, frame by frame, with the faults that a stream can have."""
+"""The frames of a whole stream, with the faults that a stream can have."""
 
 from groq_client.simulator.answers import Answer, Asked
 from groq_client.simulator.chunks import Chunks
@@ -8,7 +8,7 @@ from groq_client.simulator.wire import dumps
 
 
 def stream_frames(asked: Asked, answer: Answer, envelope: Envelope) -> list[bytes]:
-    """All frames of a stream, faults included. The last one is ``[DONE]`` unless a fault ends it otherwise."""
+    """All frames of a stream, faults included. The last frame is ``[DONE]`` unless a fault changes that."""
     chunks = Chunks(asked, envelope)
     frames = [frame for number, choice in enumerate(answer.choices) for frame in chunks.of_choice(number, choice)]
     opening = chunks.opening(len(answer.choices))
@@ -61,5 +61,7 @@ _FAULTY = {
     "x-groq-error": _stopped_early,
     "truncated-json": _broken_chunk,
     "no-done": _without_done,
+    "never-done": _without_done,
+    "half": _cut,
     "empty-choices": _with_empty,
 }

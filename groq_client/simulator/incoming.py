@@ -1,4 +1,4 @@
-"""A request as it came in: read, recorded, and understood as far as every endpoint needs it."""
+"""Reads an incoming request, records it for tests, and parses the parts that every endpoint needs."""
 
 import json
 from collections import deque
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from groq_client.simulator.errors import invalid
 from groq_client.simulator.wire import Json
@@ -14,10 +15,10 @@ from groq_client.simulator.wire import Json
 
 @dataclass(slots=True)
 class ReceivedRequest:
-    """What a test may ask about a request. Header names are lower-case; ``attempt`` counts from 1.
+    """A request as a test can inspect it. Header names are lower-case; ``attempt`` counts from 1.
 
-    ``body`` is the JSON sent, ``fields`` the text parts of a form, ``files`` the name and size of its files.
-    ``completed`` turns true when the whole answer was written: it stays false where the client went away.
+    ``body`` is the JSON sent, ``fields`` the text parts of a form, ``files`` the names and sizes of its files.
+    ``completed`` turns true when the whole answer was written; it stays false if the client left before.
     """
 
     method: str
@@ -41,7 +42,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What the ``x-sim-…`` headers ask for; ``None`` and the empty string mean "not said"."""
+    """The wishes in the ``x-sim-…`` headers; ``None`` and "" mean "not given"."""
 
     fault: str = ""
     chunks: int | None = None
@@ -52,7 +53,7 @@ class Controls:
 
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> "Controls":
-        """Read the headers; delays are given in milliseconds and kept in seconds."""
+        """Read the headers, which give delays in milliseconds. The delays are kept in seconds."""
         return cls(
             fault=headers.get("x-sim-fault", ""),
             chunks=_number(headers, "x-sim-chunks", most=1_000_000),
@@ -73,11 +74,11 @@ class Incoming:
     body: Json
     uploads: dict[str, Upload]
     size: int = 0
-    """Bytes of a JSON body."""
+    """The size of a JSON body in bytes."""
 
 
 async def read(http: web.Request, records: "deque[ReceivedRequest]") -> Incoming:
-    """Read a request and put it on record before anything can be refused."""
+    """Read a request and add it to ``records``, before any check can refuse it."""
     headers = {name.lower(): value for name, value in http.headers.items()}
     record = ReceivedRequest(http.method, http.path, headers, attempt=_retries(headers) + 1)
     records.append(record)
@@ -85,14 +86,21 @@ async def read(http: web.Request, records: "deque[ReceivedRequest]") -> Incoming
     if http.content_type.startswith("multipart/"):
         await _read_form(incoming)
     elif http.can_read_body:
-        raw = await http.read()
+        try:
+            raw = await http.read()
+        except web.RequestPayloadError:
+            raise invalid("The request body cannot be decoded.") from None
         incoming.size = len(raw)
         incoming.body = record.body = _parse(raw)
     return incoming
 
 
 async def _read_form(incoming: Incoming) -> None:
-    for name, value in (await incoming.http.post()).items():
+    try:
+        form = await incoming.http.post()
+    except (ValueError, LookupError, RuntimeError, web.HTTPBadRequest, BadHttpMessage, web.RequestPayloadError):
+        raise invalid("The request body is not a valid multipart form.") from None
+    for name, value in form.items():
         if isinstance(value, web.FileField):
             size = value.file.seek(0, 2)
             value.file.seek(0)

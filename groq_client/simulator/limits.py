@@ -1,6 +1,6 @@
-"""The rate-limit headers: requests are counted per day, tokens per minute, and both refill as time goes by.
+"""The rate-limit headers: requests are counted per day, tokens per minute, and both refill over time.
 
-The limits are told, never enforced: a limit is hit by asking for ``sim/error-429``.
+The headers tell the limits, but no request is refused for them. Ask for ``sim/error-429`` to get that error.
 """
 
 import time
@@ -11,7 +11,7 @@ from groq_client.simulator.catalogue import ModelSpec
 _DAY = 86_400
 _MINUTE = 60
 _KEPT = 1000
-"""Models remembered; a client that invents names must not make the simulator grow."""
+"""At most this many models are remembered, so that invented names cannot fill the memory."""
 
 
 def go_duration(seconds: float) -> str:
@@ -28,7 +28,7 @@ def go_duration(seconds: float) -> str:
 
 @dataclass(slots=True)
 class Allowance:
-    """So many of something per period, refilled evenly."""
+    """A limit of requests or tokens per period, which refills evenly."""
 
     limit: int
     period: float
@@ -43,7 +43,7 @@ class Allowance:
         self.since = now
 
     def headers(self, unit: str) -> dict[str, str]:
-        """What is left, and how long until nothing is used."""
+        """The headers with the limit, the rest of it, and the time until it is full again."""
         return {
             f"x-ratelimit-limit-{unit}": str(self.limit),
             f"x-ratelimit-remaining-{unit}": str(int(self.limit - self.used)),
@@ -59,7 +59,7 @@ class RateLimits:
         self._tokens: dict[str, Allowance] = {}
 
     def count(self, spec: ModelSpec, tokens: int) -> dict[str, str]:
-        """Count a request of this many tokens, and give the six headers."""
+        """Count a request of ``tokens`` tokens and return the six headers."""
         if len(self._requests) >= _KEPT and spec.id not in self._requests:
             self._requests.clear()
             self._tokens.clear()

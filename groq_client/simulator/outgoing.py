@@ -1,4 +1,4 @@
-"""Writing answers to the socket: at their pace, in pieces, or cut off."""
+"""Writes answers to the socket, at their pace, in pieces, or cut off."""
 
 import asyncio
 import time
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from aiohttp import web
 
 _BATCH = 64
-"""Frames joined into one write where nobody waits between them."""
+"""At most this many frames are joined into one write if there is no gap between frames."""
 _FLUSH = 0.005
-"""Seconds after which a write has left the process, so that the next one is a packet of its own."""
+"""Seconds to wait after a write, so that the next write leaves in a packet of its own."""
 
 
 async def write_frames(response: web.StreamResponse, frames: list[bytes], gap: float) -> None:
-    """Write the frames with ``gap`` seconds between them; short gaps are kept on average, not one by one."""
+    """Write the frames with ``gap`` seconds between them. Short gaps are right on average, not one by one."""
     if gap <= 0:
         for start in range(0, len(frames), _BATCH):
             await response.write(b"".join(frames[start : start + _BATCH]))
@@ -37,7 +37,7 @@ async def write_split(response: web.StreamResponse, frames: Iterable[bytes]) -> 
 
 
 async def cut_connection(request: web.Request) -> None:
-    """Close the connection without ending the answer, after what was written has been sent."""
+    """Close the connection in the middle of the answer, once the bytes written so far have been sent."""
     await asyncio.sleep(_FLUSH)
     if request.transport is not None:
         request.transport.close()

@@ -1,4 +1,4 @@
-"""Time: how long things take, and really taking that long."""
+"""The duration of a simulated call, and the sleeping for that time."""
 
 import asyncio
 import math
@@ -9,24 +9,24 @@ from groq_client.simulator.catalogue import ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast the simulator's clock runs: 2 halves every time, ``inf`` never sleeps.
+    """The speed of the simulator's clock: 2 halves every time, ``inf`` never sleeps.
 
-    With a finite speed the times that are reported are the times that were slept. With ``inf`` they are those of
-    speed 1, because zeros would be of no use to a reader.
+    With a finite speed the reported times are the times slept. With ``inf`` the times of speed 1 are reported, because
+    zeros would be useless.
     """
 
     speed: float = 1.0
 
     def scaled(self, timing: "Timing") -> "Timing":
-        """The timing as it passes at this speed."""
+        """``timing`` at this speed."""
         return Timing(*map(self.scaled_seconds, (timing.queue, timing.prompt, timing.completion)))
 
     def scaled_seconds(self, seconds: float) -> float:
-        """A time as it passes at this speed."""
+        """``seconds`` at this speed."""
         return seconds if math.isinf(self.speed) else seconds / self.speed
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep for a time that is scaled already."""
+        """Sleep for ``seconds``, which are scaled already."""
         if seconds > 0 and not math.isinf(self.speed):
             await asyncio.sleep(seconds)
 
@@ -38,7 +38,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The seconds of a call: waiting, reading the prompt, writing the answer."""
+    """The seconds that a call spends in the queue, on reading the prompt and on writing the answer."""
 
     queue: float
     prompt: float
@@ -46,17 +46,17 @@ class Timing:
 
     @property
     def total(self) -> float:
-        """Groq's total_time: without the queue."""
+        """Groq's ``total_time`` in seconds, which excludes the queue."""
         return self.prompt + self.completion
 
     @property
     def until_first_token(self) -> float:
-        """From the arrival to the first byte of the answer."""
+        """Seconds from the arrival of the request to the first byte of the answer."""
         return self.queue + self.prompt
 
 
 def timing_for(spec: ModelSpec, prompt_tokens: int, completion_tokens: int, cached_tokens: int, queue: float) -> Timing:
-    """The time that a model takes for so many tokens; cached ones are read ten times as fast."""
+    """The timing of a call to a model. Cached tokens are read ten times as fast as others."""
     reading = prompt_tokens - cached_tokens * 0.9
     return Timing(
         queue=queue,

@@ -1,4 +1,4 @@
-"""Running the simulator: in the foreground for the command, in a thread for tests."""
+"""Runs the simulator in the foreground for the command, or in a thread for tests."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ _START_TIMEOUT = 30
 
 
 class CannotListenError(Exception):
-    """The address cannot be used; the message is fit for a person."""
+    """The address cannot be used. The message can be shown to the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class SimulatorHandle:
 
     @property
     def requests(self) -> deque[ReceivedRequest]:
-        """The last ten thousand requests; ``.clear()`` forgets them."""
+        """The last 10,000 requests; ``.clear()`` empties the list."""
         return self.simulator.requests
 
 
 async def serve(
     simulator: Simulator, host: str, port: int, stop: asyncio.Event, ready: Callable[[str], None], grace: float = 1.0
 ) -> None:
-    """Serve until ``stop`` is set; ``ready`` is told the address. Answers under way get ``grace`` seconds."""
+    """Serve until ``stop`` is set. Calls ``ready`` with the address. Running answers get ``grace`` seconds to end."""
     counting.warm_up()
     runner = web.AppRunner(
         simulator.application(),
-        access_log=None,  # a log of requests is a log of who asked what
-        handler_cancellation=True,  # a client that goes away ends its stream
+        access_log=None,  # A log of requests would tell who asked what.
+        handler_cancellation=True,  # A client that disconnects ends its stream.
         shutdown_timeout=grace,
     )
     await runner.setup()
@@ -68,7 +68,7 @@ def run(host: str, port: int, speed: float, ready: Callable[[str], None]) -> Non
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            # Windows has no signal handlers on its loops; there Ctrl+C arrives as KeyboardInterrupt.
+            # On Windows event loops have no signal handlers, and Ctrl+C raises KeyboardInterrupt.
             with contextlib.suppress(NotImplementedError):
                 loop.add_signal_handler(number, stop.set)
         await serve(Simulator(speed), host, port, stop, ready)
@@ -79,7 +79,7 @@ def run(host: str, port: int, speed: float, ready: Callable[[str], None]) -> Non
 
 @contextlib.contextmanager
 def running_simulator(port: int = 0, *, speed: float = math.inf) -> Iterator[SimulatorHandle]:
-    """A simulator in a thread of this process, on a free port unless one is given; it answers without sleeping."""
+    """A simulator in a thread of this process, on a free port if ``port`` is 0. By default it never sleeps."""
     simulator = Simulator(speed, keep=_KEEP)
     background = _Background(simulator, port)
     address = background.start()
@@ -90,7 +90,7 @@ def running_simulator(port: int = 0, *, speed: float = math.inf) -> Iterator[Sim
 
 
 class _Background:
-    """The server in a thread with an event loop of its own, so that a test may block as it likes."""
+    """The server in a thread with its own event loop, so that a test may block its own thread."""
 
     def __init__(self, simulator: Simulator, port: int) -> None:
         self._simulator = simulator
@@ -101,14 +101,14 @@ class _Background:
         self._thread = threading.Thread(target=self._run, name="groq-simulator", daemon=True)
 
     def start(self) -> str:
-        """Start; the address, as soon as it is served."""
+        """Start the server and return its address once it listens."""
         self._thread.start()
         return self._started.result(_START_TIMEOUT)
 
     def stop(self) -> None:
-        """Stop serving; connections that are still open are cut."""
+        """Stop the server and cut the open connections."""
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed already
+            with contextlib.suppress(RuntimeError):  # The loop may be closed already.
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=10)
 

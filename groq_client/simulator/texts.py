@@ -1,4 +1,4 @@
-"""What the simulated models say: the same words for the same prompt, short or long as the prompt asks."""
+"""The texts of the simulated models: the same text for the same prompt, short or long as the prompt asks."""
 
 import random
 import re
@@ -43,7 +43,7 @@ REASONING = (
 )
 
 TRICKY = "Grüße aus 東京 🚀 — naïve café, 👩‍👩‍👧 family,\u2028a line separator,\u0085a next line, and Ελληνικά. "
-"""Characters of two, three and four bytes, and the two line ends that careless readers split at."""
+"""Characters of two, three and four bytes, and two line separators at which a stream must not be split."""
 
 _SHORT = re.compile(r"\b(short|brief|briefly|one sentence|one word)\b", re.IGNORECASE)
 _LONG = re.compile(r"\b(long|detailed|in detail|essay|report)\b", re.IGNORECASE)
@@ -52,12 +52,12 @@ _EFFORT = {"none": 0, "low": 2, "medium": 5, "high": 16}
 
 
 def seeded(*parts: object) -> random.Random:
-    """A random source that gives the same for the same parts, in every process."""
+    """A random source that yields the same values for the same ``parts`` in every process."""
     return random.Random(zlib.crc32("\x1f".join(map(str, parts)).encode(errors="replace")))
 
 
 def compose(source: random.Random, prompt: str) -> str:
-    """An answer to the prompt, of a length that the prompt may ask for (short, long)."""
+    """An answer to the prompt, whose words may ask for a short or a long one."""
     if _SHORT.search(prompt):
         count = source.randint(1, 2)
     elif _LONG.search(prompt):
@@ -68,12 +68,12 @@ def compose(source: random.Random, prompt: str) -> str:
 
 
 def think(source: random.Random, effort: str) -> str:
-    """The reasoning before an answer; nothing with the effort ``none``."""
+    """The reasoning before an answer; "" with the effort ``none``."""
     return sentences(source, REASONING, _EFFORT.get(effort, 5))
 
 
 def sentences(source: random.Random, material: tuple[str, ...], count: int) -> str:
-    """So many sentences, none twice before all were used."""
+    """A text of ``count`` sentences, in which no sentence repeats before all were used."""
     chosen: list[str] = []
     while len(chosen) < count:
         chosen += source.sample(material, min(count - len(chosen), len(material)))
@@ -81,13 +81,13 @@ def sentences(source: random.Random, material: tuple[str, ...], count: int) -> s
 
 
 def pieces(text: str) -> list[str]:
-    """The text in pieces of about a word each, as a stream delivers it; joined they are the text again."""
+    """The text in pieces of about a word each, as a stream delivers them. Joined, the pieces are the text."""
     found = _WORD.findall(text)
     return [*found[:-1], found[-1] + text[sum(map(len, found)) :]] if found else []
 
 
 def in_chunks(text: str, count: int) -> list[str]:
-    """Exactly ``count`` pieces: the text is repeated where it has too few words, and joined where it has too many."""
+    """The text in exactly ``count`` pieces. A text with too few words is repeated; surplus words are joined."""
     words = pieces(text) or ["word"]
     while len(words) < count:
         words += [" " + words[0].lstrip(), *words[1:]]
@@ -95,7 +95,7 @@ def in_chunks(text: str, count: int) -> list[str]:
 
 
 def instance_of(schema: object, source: random.Random, depth: int = 0) -> object:
-    """A value that fits a JSON schema well enough: for tool arguments and for answers in JSON."""
+    """A value that roughly fits a JSON schema, for tool arguments and JSON answers."""
     if not isinstance(schema, dict) or depth > 8:
         return None
     if isinstance(choices := schema.get("enum"), list) and choices:

@@ -1,4 +1,4 @@
-"""The small change of the protocol: JSON as bytes, and identifiers that look like Groq's."""
+"""Small helpers for the protocol: JSON as bytes, and identifiers that look like Groq's."""
 
 import json
 import random
@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 Json = dict[str, Any]
-"""A JSON object as it goes over the wire; its values are whatever the protocol says, or whatever a client sent."""
+"""A JSON object of the protocol. A client may have sent values of any kind."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -14,14 +14,14 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 def dumps(value: object) -> bytes:
     """``value`` as compact JSON in UTF-8.
 
-    Not-a-number passes as ``NaN``, because one fault sends exactly that; lone surrogates, which a client's model name
-    may hold, become question marks.
+    Not-a-number becomes ``NaN``, because one fault sends that. Lone surrogates, which a client's model name may hold,
+    become question marks.
     """
     return _ENCODER.encode(value).encode(errors="replace")
 
 
 def new_groq_id() -> str:
-    """A request id like ``req_01`` and 24 more characters: the id that Groq's support asks for."""
+    """A request id of ``req_01`` and 24 more characters, like the id that Groq's support asks for."""
     return f"req_{time.time_ns() // 1_000_000 << 56 | random.getrandbits(56):026x}"
 
 
@@ -32,5 +32,5 @@ def new_completion_id() -> str:
 
 
 def new_call_id() -> str:
-    """The id of a tool call."""
+    """A new id for a tool call."""
     return f"call_{random.getrandbits(96):024x}"

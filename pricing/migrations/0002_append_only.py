@@ -1,6 +1,6 @@
 from django.db import migrations
 
-# The model refuses changes as well; this holds for everybody else who can reach the table.
+# The model refuses changes; this trigger also refuses them from programs that do not use the model.
 PROTECT = """
 CREATE FUNCTION pricing_price_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,17 +1,19 @@
-// What is in a card also opens under the mouse and on focus; by click, tap or Enter it opens without this, and stays.
+// Opens the exact figures of a card under the mouse and on focus. Without this script they open by click, tap or Enter,
+// and then stay open.
 "use strict";
 (() => {
   const AFTER_MS = 250;
   const pinned = new WeakSet();
   let waiting = 0;
-  let dismissed = null;  // closed by its reader: the focus that comes back does not open it again
+  let dismissed = null;  // The card that its reader has closed: the focus, which returns to it, does not open it again.
 
   const cardOf = (target) => target.closest?.("[data-card]");
   const facts = (card) => card.querySelector(".facts");
   const isOpen = (card) => facts(card).matches(":popover-open");
   const soon = (work) => { clearTimeout(waiting); waiting = setTimeout(work, AFTER_MS); };
   const open = (card) => {
-    const isElsewhere = document.querySelector(":popover-open:not(.facts)");  // it would be closed
+    // Opening a card closes any other popover, so a card does not open while there is one.
+    const isElsewhere = document.querySelector(":popover-open:not(.facts)");
     if (card.isConnected && !isOpen(card) && !isElsewhere) facts(card).showPopover({ source: card.querySelector(".more") });
   };
   const close = (card) => { if (card.isConnected && !pinned.has(card)) facts(card).hidePopover(); };
@@ -27,7 +29,8 @@
   document.addEventListener("click", (event) => {
     const card = event.target.matches?.(".more") && cardOf(event.target);
     if (!card || pinned.has(card)) return;
-    if (isOpen(card)) event.preventDefault();  // what the mouse or the focus has opened stays
+    // A click on a card that the mouse or the focus has opened does not close it.
+    if (isOpen(card)) event.preventDefault();
     pinned.add(card);
   });
   document.addEventListener("focusin", ({ target }) => {

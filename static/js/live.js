@@ -1,4 +1,4 @@
-// The results refresh themselves while somebody looks at them.
+// Refreshes the results every few seconds while the page is visible and new calls may fall into its range of days.
 "use strict";
 (() => {
   const EVERY_MS = 5000;
@@ -10,13 +10,13 @@
     button.setAttribute("aria-pressed", String(!paused));
     button.querySelector(".live-text").textContent = paused ? "Paused" : "Live";
   };
-  // A chart that is being dragged or a menu of the table that has the pointer's button down is left alone.
+  // No refresh happens while a pointer is pressed, because it may be dragging in a chart or using a menu.
   let pressed = false;
   document.addEventListener("pointerdown", () => { pressed = true; });
   for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { pressed = false; });
 
   const refresh = () => {
-    const results = document.getElementById("results");
+    const results = document.querySelector("#results[data-live]");
     if (paused || pressed || document.hidden || !results) return;
     results.dispatchEvent(new CustomEvent("refresh"));
   };

@@ -1,8 +1,7 @@
-// The conversation: sends a message, shows the answer as it comes, then what was recorded of it. The form's own POST does
-// the same without this file. The conversation lives in the form's hidden field and nowhere else.
+// The conversation: this script sends a message, shows the answer as it arrives, and then the figures that were recorded.
+// Without the script, the form's POST does the same. The conversation is only kept in the form's hidden field.
 "use strict";
 (() => {
-  document.getElementById("organization")?.addEventListener("change", ({ target }) => target.form.requestSubmit());
   const form = document.getElementById("playground");
   if (!form) return;
 
@@ -11,7 +10,7 @@
   const [log, send, stop, welcome] = [byId("log"), byId("send"), byId("stop"), byId("welcome")];
   const FIGURES_EVERY_MS = 400;
   const FIGURES_ATTEMPTS = 15;
-  const STOPPED_AFTER_MS = 1200;  // the server has to notice, and to count the tokens itself
+  const STOPPED_AFTER_MS = 1200;  // The server needs time to notice the stop and to estimate the tokens.
   const WORDS = {
     waiting: "Waiting for the model…",
     empty: "(The answer has no text.)",
@@ -34,7 +33,7 @@
     return turn;
   };
   const toEnd = () => scrollTo({ top: document.documentElement.scrollHeight });
-  // Whoever reads at the end stays there while it grows; whoever has scrolled up is left alone.
+  // If the reader is at the end of the page, the page scrolls along as the answer grows; otherwise it does not move.
   const growing = (change) => {
     const isAtEnd = document.documentElement.scrollHeight - innerHeight - scrollY < 120;
     change();
@@ -51,7 +50,7 @@
     growing(() => turn.querySelector(".failure").replaceChildren(notice));
   };
 
-  // --- What was recorded ---------------------------------------------------------------------------------------------
+  // --- Recorded figures ----------------------------------------------------------------------------------------------
   const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
   const showFigures = async (turn, requestId, after) => {
     const place = turn.querySelector(".recorded");
@@ -60,7 +59,7 @@
     for (let attempt = 0; attempt < FIGURES_ATTEMPTS; attempt += 1) {
       const response = await fetch(form.dataset.answers.replace("?", `${requestId}/?`)).catch(() => null);
       if (response?.ok && !response.redirected) {
-        const html = await response.text();  // a piece of our own page, escaped by its template
+        const html = await response.text();  // This is a fragment from our own server, escaped by its template.
         growing(() => { place.innerHTML = html; });
         return;
       }
@@ -137,7 +136,7 @@
     addTurn("user", question);
     const turn = addTurn("assistant", WORDS.waiting);
     turn.classList.add("waiting");
-    turn.setAttribute("aria-busy", "true");  // read out as a whole, not word by word
+    turn.setAttribute("aria-busy", "true");  // Screen readers wait and then read the whole answer, not word by word.
     if (action === "send") message.value = "";
     toEnd();
     const { text, requestId, error } = await read(turn, body, begin());

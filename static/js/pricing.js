@@ -1,4 +1,4 @@
-// Editing prices: what a million costs, and which rows are changed, while somebody types.
+// The page that edits prices: shows the price per million and marks changed rows while somebody types.
 "use strict";
 (() => {
   const PLAIN = /^(\d+\.?\d*|\.\d+)$/;
@@ -21,7 +21,7 @@
     hint(target);
     show(row);
   });
-  // What was typed before this ran, or what the browser has kept of an earlier visit.
+  // Values may have been typed before this script ran, or the browser may have restored them from an earlier visit.
   for (const row of shown.keys()) {
     if (!isTouched(row)) continue;
     for (const input of row.querySelectorAll("input")) hint(input);

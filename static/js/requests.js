@@ -1,39 +1,71 @@
-// Opens a request beside the list, and copies ids. Without it the links lead to pages, and the ids can be selected.
+// Opens a request in a drawer beside the list, and copies ids. Without this script, the links lead to pages, and the ids
+// can be selected.
 "use strict";
 (() => {
-  // --- The drawer: outside of what a refresh replaces ------------------------------------------------------------
+  // --- The drawer, which is outside of the part that a refresh replaces ------------------------------------------
+  // It has the address of the request's page: Back closes it, Forward opens it again, and a reload shows the page.
   const drawer = document.createElement("dialog");
   drawer.className = "drawer";
   drawer.setAttribute("aria-labelledby", "drawer-title");
-  let opener = "";
+  let shown = "";  // The address of the request in the drawer.
+  let isOurs = false;  // Whether the present step in the history only opens or closes the drawer.
 
-  const open = async (link) => {
-    opener = link.getAttribute("href");
+  const links = () => [...document.querySelectorAll("a[data-drawer]")];
+  const place = () => links().findIndex((link) => link.getAttribute("href") === shown);
+  const neighbour = (step) => place() < 0 ? undefined : links()[place() + step];
+  const isAddressOfADrawer = () => Boolean(history.state?.drawer);
+
+  const open = async (address, remember) => {
+    const pressed = document.activeElement?.dataset.step;  // Its successor gets the focus.
     try {
-      const answer = await fetch(opener, { headers: { "HX-Request-Type": "partial" } });
+      const answer = await fetch(address, { headers: { "HX-Request-Type": "partial" } });
       if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
       drawer.innerHTML = await answer.text();
     } catch {
-      location.assign(opener);  // the page says what is wrong
+      location.assign(address);  // The whole page shows the error.
       return;
     }
+    shown = address;
+    remember?.({ drawer: true }, "", address);
+    for (const button of drawer.querySelectorAll("[data-step]")) button.disabled = !neighbour(Number(button.dataset.step));
     if (!drawer.isConnected) document.body.append(drawer);
     if (!drawer.open) drawer.showModal();
+    else (drawer.querySelector(`[data-step="${pressed}"]:enabled`) ?? drawer.querySelector("form button")).focus();
     drawer.scrollTop = 0;
   };
-  // The row may have been made anew meanwhile.
+  const push = history.pushState.bind(history), replace = history.replaceState.bind(history);
+  const step = (by) => {
+    const link = neighbour(by);
+    if (link) open(link.getAttribute("href"), replace);
+  };
   drawer.addEventListener("close", () => {
-    document.querySelector(`a[data-drawer][href="${CSS.escape(opener)}"]`)?.focus();
+    if (isAddressOfADrawer()) { isOurs = true; history.back(); }
+    links()[place()]?.focus();  // Looked up by its address, because a refresh may have replaced its row.
   });
-  document.addEventListener("htmx:before:history:restore", () => drawer.close());
+  document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
+    if (!drawer.open || ctrlKey || metaKey || altKey || target.closest(".scroller, pre")) return;  // Arrows scroll these.
+    const by = { ArrowLeft: -1, k: -1, ArrowRight: 1, j: 1 }[key];
+    if (by) step(by);
+  });
+  addEventListener("popstate", () => {
+    if (isAddressOfADrawer()) { isOurs = true; open(location.pathname); }
+    else if (drawer.open) { isOurs = true; drawer.close(); }
+  });
+  // htmx would load the list again, which is there.
+  document.addEventListener("htmx:before:history:restore", (event) => {
+    if (isOurs) event.preventDefault();
+    isOurs = false;
+  });
 
   document.addEventListener("click", (event) => {
     if (event.target === drawer) { drawer.close(); return; }
     if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    const button = event.target.closest?.("[data-step]");
+    if (button) { step(Number(button.dataset.step)); return; }
     const row = event.target.closest?.(".log tbody tr");
     if (!row || event.target.closest("button, [popover]") || !getSelection().isCollapsed) return;
     event.preventDefault();
-    open(row.querySelector("a[data-drawer]"));
+    open(row.querySelector("a[data-drawer]").getAttribute("href"), push);
   });
 
   // --- Copying ---------------------------------------------------------------------------------------------------
@@ -41,7 +73,7 @@
     const code = button.parentElement.querySelector("code");
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
-    } catch {  // no permission, or no secure connection: the text is selected for Ctrl-C
+    } catch {  // Without permission or a secure connection, the text is selected for Ctrl-C.
       getSelection().selectAllChildren(code);
       if (!document.execCommand("copy")) return;
     }

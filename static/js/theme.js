@@ -1,4 +1,4 @@
-// Runs before the first paint: the remembered theme must not flash.
+// Sets the remembered theme. The script runs before the first paint, so that the other theme does not flash.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -18,7 +18,7 @@
   });
   document.addEventListener("change", ({ target }) => {
     if (target.name !== "theme") return;
-    try { localStorage.setItem("theme", target.value); } catch { /* private mode: for this page only */ }
+    try { localStorage.setItem("theme", target.value); } catch { /* In private mode the theme only holds for this page. */ }
     apply(target.value);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => apply(remembered()));

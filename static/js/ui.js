@@ -1,4 +1,4 @@
-// Menus that close, filters that apply themselves. Everything here has a plain HTML way that works without it.
+// Closes menus and applies filters by itself. Without this script, plain HTML does the same with more clicks.
 "use strict";
 (() => {
   const MENU = "details[data-menu]";
@@ -23,8 +23,15 @@
       if (hadFocus) menu.querySelector("summary").focus();
     }
   });
+  // After a link there is nothing more to choose.
+  document.addEventListener("click", ({ target }) => {
+    const menu = target.closest?.(`${MENU} a.item`)?.closest(MENU);
+    if (menu) setTimeout(() => { menu.open = false; });
+  });
+
   // --- The sheet of filters on small screens ---------------------------------------------------------------------
-  // Focus goes in when it opens; it closes when focus leaves it, and when the screen is turned and has room for menus.
+  // The sheet takes the focus when it opens. It closes when the focus leaves it, and when the screen becomes wide enough
+  // for menus.
   const closeSheet = () => { document.querySelector(".sheet:popover-open")?.hidePopover(); };
   document.addEventListener("toggle", ({ target, newState }) => {
     if (target.id === "sheet" && newState === "open") document.getElementById("sheet-title").focus();
@@ -32,7 +39,7 @@
   document.addEventListener("focusin", ({ target }) => { if (!target.closest(".sheet, .sheet-opener")) closeSheet(); });
   matchMedia("(max-width: 767px)").addEventListener("change", closeSheet);
 
-  // What a menu offers beside what is chosen may be left out until somebody looks.
+  // A deferred menu only has its chosen values; opening it loads the others.
   document.addEventListener("toggle", ({ target }) => {
     if (!(target instanceof HTMLDetailsElement) || !target.open || !target.querySelector("[data-deferred]")) return;
     target.querySelector("[data-search]").dispatchEvent(new Event("wanted"));
@@ -50,16 +57,20 @@
     target.classList.toggle("to-left", panel.getBoundingClientRect().right > document.documentElement.clientWidth - 8);
   }, true);
 
-  // Searches wait here and not in hx-trigger: htmx forgets a delay when a refresh of the results comes in between.
+  // This script delays searches, because htmx forgets a delay in hx-trigger when a refresh comes in between.
   let typing = 0;
   document.addEventListener("input", ({ target }) => {
     if (!target.matches("[data-search]")) return;
     clearTimeout(typing);
     typing = setTimeout(() => { target.dispatchEvent(new Event("wanted")); }, SEARCH_AFTER_MS);
   });
-  document.addEventListener("keydown", (event) => {  // Enter in a search field that has searched already
+  // Enter does nothing more in a search field, which searches by itself.
+  document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.matches("[data-search]")) event.preventDefault();
   });
+
+  // A choice that leads to another page does so at once.
+  document.addEventListener("change", ({ target }) => { if (target.matches("[data-submit]")) target.form.requestSubmit(); });
 
   // --- The filter form -------------------------------------------------------------------------------------------
   let waiting = 0;
@@ -70,21 +81,21 @@
     clearTimeout(waiting);
     waiting = setTimeout(() => { waiting = 0; document.getElementById("filters")?.requestSubmit(); }, APPLY_AFTER_MS);
   });
-  // Short addresses: what is empty is not said.
+  // Empty fields are left out, so that addresses are short.
   document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
     if (ctx.sourceElement.id !== "filters" && !ctx.sourceElement.matches("[data-search]")) return;
     for (const [name, value] of [...ctx.request.body]) if (value === "") ctx.request.body.delete(name);
   });
 
   if (window.htmx) {
-    // What the reader has opened stays open while the page changes beneath.
+    // Elements that the reader has opened stay open when htmx replaces the page around them.
     htmx.registerExtension("keep-open", {
       htmx_before_morph_attr: (element, { attrName }) =>
         !(element instanceof HTMLDetailsElement && (attrName === "open" || attrName === "class" && element.open)),
     });
   }
   document.addEventListener("htmx:after:swap", () => {
-    if (waiting) return;  // the reader has gone on; the next answer settles it
+    if (waiting) return;  // The reader has changed a filter again; the next answer sets the inputs.
     for (const input of document.querySelectorAll("#filters input:is([type=checkbox], [type=radio])")) {
       input.checked = input.defaultChecked;
     }

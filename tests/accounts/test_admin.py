@@ -21,7 +21,7 @@ PAGES = (
     "/admin/auth/group/",
     "/admin/pricing/price/",
     "/admin/pricing/price/add/",
-    "/admin/analytics/usageevent/",
+    "/admin/ledger/usageevent/",
     "/admin/password_change/",
 )
 
@@ -214,7 +214,7 @@ def test_settings_changed_in_the_admin_are_recorded(root: Client, acme: Organiza
 
 def test_granting_a_permission_is_recorded(root: Client) -> None:
     permission = Permission.objects.get(codename="export_usageevent")
-    root.post(f"/admin/auth/group/{group(Role.ADMIN)}/change/", {"name": "Admin", "permissions": [permission.pk]})
+    root.post(f"/admin/auth/group/{group(Role.USER)}/change/", {"name": "User", "permissions": [permission.pk]})
     assert "export" in AuditRecord.objects.get(action="group.change").changes["permissions"][1]
 
 

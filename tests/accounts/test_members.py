@@ -63,7 +63,7 @@ def test_people_are_found_by_any_of_their_names(admin: User, user: User, acme: O
     assert listed(client, acme, q="nobody") == []
 
 
-@pytest.mark.parametrize("query", [{"standing": "King"}, {"q": "\0"}, {"q": "a" * 300}, {"page": "x"}, {"page": "-9"}])
+@pytest.mark.parametrize("query", [{"standing": "King"}, {"q": "a" * 300}, {"page": "x"}, {"page": "-9"}])
 def test_nonsense_is_answered_kindly(admin: User, acme: Organization, query: dict[str, str]) -> None:
     assert signed_in(admin).get(f"/organization/{acme.pk}/members/", query).status_code == 200
 
@@ -91,9 +91,8 @@ def test_the_list_costs_the_same_for_ten_thousand(
         for n in range(10_000)
     )
     client = signed_in(admin)
-    # Session, person, groups, permissions of the person and of the groups, organization twice (the viewer's and the
-    # page's), count, people, their groups.
-    with django_assert_num_queries(10):
+    # Session, person, organization, count, people, their groups.
+    with django_assert_num_queries(6):
         response = client.get(f"/organization/{acme.pk}/members/", {"page": "3", "q": "person"})
     assert response.content.count(b"<tr>") == 1 + 50
     assert b"101\xe2\x80\x93150 of 10000" in response.content

@@ -18,7 +18,7 @@ def test_super_admin_sees_all_organizations_and_edits_prices(super_admin: User) 
 def test_admin_sees_the_own_organization(admin: User, acme: Organization) -> None:
     viewer = Viewer.of(admin)
     own = frozenset({acme.pk})
-    assert viewer == Viewer(Role.ADMIN, own, None, sees_cost=True, may_export=False, may_edit_pricing=False)
+    assert viewer == Viewer(Role.ADMIN, own, None, sees_cost=True, may_export=True, may_edit_pricing=False)
 
 
 def test_user_sees_own_rows_without_cost(user: User, acme: Organization) -> None:
@@ -61,11 +61,16 @@ def test_the_strongest_role_counts(user: User) -> None:
     assert user.role is Role.ADMIN
 
 
-def test_exporting_can_be_granted_to_another_group(admin: User) -> None:
-    Group.objects.get(name=Role.ADMIN).permissions.add(Permission.objects.get(codename="export_usageevent"))
-    viewer = Viewer.of(User.objects.get(pk=admin.pk))
+def test_exporting_can_be_granted_to_another_group(user: User) -> None:
+    Group.objects.get(name=Role.USER).permissions.add(Permission.objects.get(codename="export_usageevent"))
+    viewer = Viewer.of(User.objects.get(pk=user.pk))
     assert viewer.may_export
     assert not viewer.may_edit_pricing
+
+
+def test_exporting_can_be_taken_from_admins(admin: User) -> None:
+    Group.objects.get(name=Role.ADMIN).permissions.clear()
+    assert not Viewer.of(User.objects.get(pk=admin.pk)).may_export
 
 
 def test_editing_prices_is_for_super_admins_whatever_the_permissions(admin: User) -> None:

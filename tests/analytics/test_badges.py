@@ -1,22 +1,23 @@
-"""The badge of a message: its colour, and how its cost came about."""
+"""The badge of a request: its colour, and how its cost came about."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.template import engines
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Organization
-from analytics.badges import badge, level
-from analytics.explanation import prices_of
-from analytics.models import UsageEvent
-from analytics.recording import record
-from analytics.templatetags import lines
+from analytics.display.cost_badge import badge, level
+from analytics.display.cost_explanation import prices_of
 from groq_client.call import Call, UsagePart
-from tests.analytics.calls import NOON, call, failed, usage
+from ledger.models import UsageEvent
+from ledger.recording.record import record
+from tests.ledger.calls import NOON, call, failed, usage
 from tests.pricing.prices import make_price
 
 
@@ -52,7 +53,7 @@ def explained(model: str, **more: Any) -> str:
     return badge(recorded(call(model, organization="acme", **more))).explanation
 
 
-def test_the_tooltip_of_a_message(prices: None) -> None:
+def test_the_tooltip_of_a_request(prices: None) -> None:
     found = explained("priced/a", usage=usage(1000, 500, cached_tokens=400))
     assert found == "input 1,000 ($0.70), output 500 ($1.00), cached 400 ($0.30 saved), total $1.70"
 
@@ -125,8 +126,12 @@ def test_the_prices_of_a_list_are_asked_for_once(
 
 def test_the_explanation_is_there_for_pointer_keyboard_and_tap(prices: None) -> None:
     made = badge(recorded(call("priced/a", organization="acme")))
-    html = lines.badge(made, "list-")
+    html = engines["jinja2"].env.get_template("analytics/_macros.html").module.cost_badge(made, "list-")
     assert f'title="{made.explanation}"' in html
     assert '<button type="button" class="cost high explained"' in html
     assert f'popovertarget="list-cost-{made.key}"' in html
-    assert f'id="list-cost-{made.key}" popover>{made.explanation}<' in html
+    opened = re.sub(r"\s+", " ", html.split(f'id="list-cost-{made.key}" popover>')[1])
+    rows = [re.findall(r">([^<>]+)</d[td]>", row) for row in opened.split("<div")[1:]]
+    assert rows == [
+        ["Input", "100", "$0.10"], ["Cached", "0", "$0.00 saved"], ["Output", "20", "$0.04"], ["Total", "$0.14"],
+    ]  # fmt: skip

@@ -14,18 +14,19 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Organization, User
-from analytics.models import UsageEvent
-from analytics.pages import overview
-from analytics.recording import record
+from analytics.pages.overview import page
 from analytics.reports import Report
+from ledger.models import UsageEvent
+from ledger.recording.record import record
 from pricing.models import Price
-from tests.analytics.calls import call, usage
 from tests.cast import signed_in
+from tests.ledger.calls import call, usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime.now(UTC)
 EARLIER = NOW - timedelta(days=2)
+PEOPLE = ("people-1", "people-7", "people-30")
 
 
 @pytest.fixture
@@ -87,12 +88,53 @@ def test_the_heat_map_is_a_plain_sum_over_the_organizations_hours(ledger: None, 
     assert sum(map(sum, heat["cost"])) == pytest.approx(3 * 0.14)
 
 
+@pytest.mark.parametrize("model", ["", "priced/a"])
+def test_the_histogram_has_every_request_in_its_bucket(ledger: None, admin: User, model: str) -> None:
+    record([call(organization="acme", at=EARLIER, latency_ms=5_000_000)])  # above the last bound
+    spread = slow(signed_in(admin), "?group=model" + (f"&model={model}" if model else ""))["spread"]
+    events = UsageEvent.objects.filter(organization=admin.organization)
+    latencies = list((events.filter(model=model) if model else events).values_list("latency_ms", flat=True))
+    bounds = spread["bounds"]
+    buckets = list(zip(bounds, [*bounds[1:-1], bounds[-1] + 1], strict=False))
+    assert spread["requests"] == [sum(low <= ms < high for ms in latencies) for low, high in buckets]
+    assert sum(spread["requests"]) == len(latencies)
+    assert [sum(column) for column in zip(*(layer["requests"] for layer in spread["layers"]), strict=True)] == (
+        spread["requests"]
+    )
+    assert spread["percentiles"]["p50"] == sorted(latencies)[(len(latencies) - 1) // 2]
+
+
+def test_the_histogram_has_layers_only_on_demand(ledger: None, admin: User, user: User) -> None:
+    assert "layers" not in slow(signed_in(admin))["spread"]
+    assert "layers" not in slow(signed_in(admin), "?group=user")["spread"]
+    (layer,) = slow(signed_in(user), "?group=model")["spread"]["layers"]
+    assert layer["name"] == "priced/a"
+    assert slow(signed_in(admin), "?model=nope")["spread"] == {}
+
+
+def test_people_are_counted_once_by_the_days_of_their_last_calls(ledger: None, admin: User, user: User) -> None:
+    ages = {"ann": 0, "cid": 3, "dan": 12, "eve": 20, "fay": 31, "": 0}
+    record(call(organization="acme", at=NOW - timedelta(days=age), user=name) for name, age in ages.items())
+
+    def counted(query: str) -> list[str]:
+        later = slow(signed_in(admin), query)["later"]
+        return [later[name] for name in PEOPLE]
+
+    assert counted("") == ["2", "3", "5"]  # Ann and Ben today; and Cid; and Dan and Eve
+    assert counted("?range=7d") == ["2", "3", "5"]  # thirty days, whatever the range is
+    assert counted("?model=unpriced/b") == ["1", "1", "1"]
+    assert PEOPLE[0] not in slow(signed_in(user), "")["later"]
+    page = signed_in(admin).get("/").content.decode()
+    assert all(f'data-later="{name}"' in page for name in PEOPLE)
+    assert 'data-later="people' not in signed_in(user).get("/").content.decode()
+
+
 def test_filters_range_and_grain_act_on_it(ledger: None, admin: User) -> None:
     client = signed_in(admin)
     assert sum(map(sum, slow(client, "?model=unpriced/b")["heat"]["requests"])) == 1
     assert len(slow(client, "?range=7d&grain=hour")["latency"]["x"]) == 7 * 24
-    assert slow(client, "?model=nope")["percentiles"] == {"p50": "–", "p95": "–", "p99": "–"}
-    assert "Half of the messages took up to 200 ms" in fragment(client, "?model=priced/a")
+    assert slow(client, "?model=nope")["later"] == {"p50": "–", "p95": "–", "p99": "–"} | dict.fromkeys(PEOPLE, "0")
+    assert "Half of the requests took up to 200 ms" in fragment(client, "?model=priced/a")
 
 
 def test_each_role_sees_its_share_and_a_hidden_cost_is_nowhere(ledger: None, super_admin: User, user: User) -> None:
@@ -101,7 +143,7 @@ def test_each_role_sees_its_share_and_a_hidden_cost_is_nowhere(ledger: None, sup
     assert sum(map(sum, slow(signed_in(user))["heat"]["requests"])) == 3
     assert set(slow(signed_in(user))["heat"]) == {"requests", "tokens"}
     assert not re.search(r"cost|usd|\$|price", html, re.IGNORECASE)
-    assert "60" not in slow(signed_in(user))["percentiles"]["p99"]
+    assert "60" not in slow(signed_in(user))["later"]["p99"]
 
 
 def test_visitors_and_strangers_get_none_of_it(ledger: None, client: Client, stranger: User) -> None:
@@ -111,9 +153,9 @@ def test_visitors_and_strangers_get_none_of_it(ledger: None, client: Client, str
 
 
 def test_too_many_for_hours_are_shown_by_day(ledger: None, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overview, "HOURLY_LATENCY_UP_TO", 3)
+    monkeypatch.setattr(page, "HOURLY_LATENCY_UP_TO", 3)
     client = signed_in(admin)
-    assert "too many messages for hours" in fragment(client, "?range=7d&grain=hour")
+    assert "too many requests for hours" in fragment(client, "?range=7d&grain=hour")
     assert len(slow(client, "?range=7d&grain=hour")["latency"]["x"]) == 7
     assert "too many" not in fragment(client, "?range=7d")
 
@@ -124,7 +166,7 @@ def test_it_asks_few_questions(
     for person, query in ((admin, ""), (admin, "?model=priced/a&grain=hour&range=7d"), (user, "")):
         client = signed_in(person)
         fragment(client)
-        with django_assert_max_num_queries(17):
+        with django_assert_max_num_queries(13):
             fragment(client, query)
 
 
@@ -162,7 +204,7 @@ def test_the_page_asks_for_it_again_only_when_something_was_recorded(ledger: Non
 def test_the_banner_names_the_models_and_leads_on(ledger: None, admin: User, super_admin: User) -> None:
     for path in ("/", "/requests/", "/sessions/", "/models/"):
         said = banner(signed_in(admin), f"{path}?range=7d")
-        assert "1 message without a price." in said, path
+        assert "1 request without a price." in said, path
         assert "unpriced/b (1)" in said
         assert 'href="/requests/?range=7d&unpriced=1"' in said
         assert "secret" not in said
@@ -173,7 +215,7 @@ def test_the_banner_names_the_models_and_leads_on(ledger: None, admin: User, sup
 def test_the_banner_names_three_and_counts_the_rest(acme: Organization, admin: User) -> None:
     record(call(f"m{n}", organization="acme", at=NOW) for n in range(5) for _ in range(n + 1))
     said = banner(signed_in(admin))
-    assert "15 messages without a price." in said
+    assert "15 requests without a price." in said
     assert re.findall(r"m\d \(\d\)", said) == ["m4 (5)", "m3 (4)", "m2 (3)"]
     assert "and 2 more models." in said
 
@@ -185,8 +227,8 @@ def test_without_cost_there_is_no_banner(ledger: None, colleague: User) -> None:
 def test_cards_hold_exact_figures(ledger: None, admin: User, user: User) -> None:
     html = signed_in(admin).get("/").content.decode()
     facts = dict(re.findall(r"<dt>([^<]+)</dt>\s*<dd>(?:<a[^>]*>|<span[^>]*>)([^<]*)<", html))
-    assert facts["US dollars"] == "$0.42"
-    assert facts["Unpriced messages"] == "1"
+    assert facts["US dollars"] == "≥ $0.42"
+    assert facts["Unpriced requests"] == "1"
     assert facts["Tokens"] == "371"
     assert 'href="/requests/?&amp;unpriced=1"' in html or 'href="/requests/?unpriced=1"' in html
     assert "unpriced" not in signed_in(user).get("/").content.decode()

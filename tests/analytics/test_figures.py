@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics import figures
-from analytics.cards import change, change_in_points, spark
-from analytics.charts import data, tone
+from analytics.display import figures, missing_cost
+from analytics.display.change import change, change_in_points
+from analytics.display.colors import COLORS, color_of, colors_apart
+from analytics.pages.overview.cards import spark
+from analytics.pages.overview.charts import data
 from analytics.reports import Point, Row, Totals
+from pricing.catalogue import listed
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,17 @@ def test_duration(milliseconds: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(None, "–"), (0, "0%"), (0.0004, "<0.1%"), (0.0312, "3.1%"), (0.5, "50%"), (0.99999, ">99.9%"), (1, "100%")],
+    [
+        (None, "–"),
+        (0, "0%"),
+        (0.0004, "<0.1%"),
+        (0.0312, "3.1%"),
+        (0.03, "3.0%"),
+        (0.5, "50.0%"),
+        (4, "400.0%"),
+        (0.99999, ">99.9%"),
+        (1, "100%"),
+    ],
 )
 def test_percent(share: float | None, text: str) -> None:
     assert figures.percent(share) == text
@@ -81,9 +94,9 @@ def test_days_say_nothing_twice() -> None:
 def test_a_change_says_whether_it_is_good() -> None:
     dearer, faster = change(Decimal(3), Decimal(2), "bad"), change(100.0, 200.0, "bad")
     assert dearer
-    assert (dearer.text, dearer.tone, dearer.direction) == ("50%", "bad", "up")
+    assert (dearer.text, dearer.sentiment, dearer.direction) == ("50.0%", "bad", "up")
     assert faster
-    assert (faster.text, faster.tone, faster.direction) == ("50%", "good", "down")
+    assert (faster.text, faster.sentiment, faster.direction) == ("50.0%", "good", "down")
 
 
 def test_a_change_from_nothing_is_new_and_from_nothing_to_nothing_is_none() -> None:
@@ -97,10 +110,10 @@ def test_a_change_from_nothing_is_new_and_from_nothing_to_nothing_is_none() -> N
 def test_a_rate_changes_in_percentage_points() -> None:
     worse = change_in_points(0.031, 0.02, "bad")
     assert worse
-    assert (worse.text, worse.tone) == ("1.1 pp", "bad")
+    assert (worse.text, worse.sentiment) == ("1.1 pp", "bad")
     same = change_in_points(0.02, 0.02, "bad")
     assert same
-    assert (same.text, same.tone) == ("no change", "neutral")
+    assert (same.text, same.sentiment) == ("no change", "neutral")
 
 
 def test_a_spark_fits_its_box_however_long_the_range() -> None:
@@ -112,9 +125,23 @@ def test_a_spark_fits_its_box_however_long_the_range() -> None:
 
 
 def test_a_models_colour_never_changes() -> None:
-    assert tone("openai/gpt-oss-120b") == 1
-    assert tone("somebody/something-new") == tone("somebody/something-new")
-    assert all(1 <= tone(f"model-{n}") <= 16 for n in range(100))
+    assert color_of("openai/gpt-oss-120b") == 1
+    assert color_of("somebody/something-new") == color_of("somebody/something-new")
+    assert all(1 <= color_of(f"model-{n}") <= COLORS for n in range(100))
+
+
+def test_no_two_of_the_first_models_of_the_catalogue_share_a_colour() -> None:
+    """The file lists the models that can be called first, and those that were retired long ago last."""
+    assert len({color_of(model) for model in listed()[:COLORS]}) == COLORS
+
+
+def test_models_that_are_shown_together_have_different_colours() -> None:
+    unknown = [f"somebody/new-{n}" for n in range(COLORS - 2)]
+    assert len({color_of(model) for model in unknown}) < len(unknown)  # By themselves, some would share one.
+    found = colors_apart([*unknown, "openai/gpt-oss-120b", "openai/gpt-oss-20b"])
+    assert len(set(found.values())) == len(found) == COLORS
+    assert (found["openai/gpt-oss-120b"], found["openai/gpt-oss-20b"]) == (1, 3)
+    assert set(colors_apart(f"somebody/new-{n}" for n in range(100)).values()) == set(range(1, COLORS + 1))
 
 
 def test_names_are_escaped_for_plotly_alone() -> None:
@@ -122,3 +149,36 @@ def test_names_are_escaped_for_plotly_alone() -> None:
     slices = data(Totals(), [], rows, lambda row: f"?model={row.value}", "", sees_cost=False)["models"]
     assert [part["name"] for part in slices] == ["<b>x</b>", "R&D 'a'"]
     assert [part["label"] for part in slices] == ["&lt;b&gt;x&lt;/b&gt;", "R&amp;D 'a'"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (0.01, "<0.1"), (0.05, "0.1"), (2.0, "2"), (33.33, "33.3"), (12_345.6, "12.3K")]
+)
+def test_an_average_is_never_shown_as_zero(value: float, text: str) -> None:
+    assert figures.average(value) == text
+
+
+@pytest.mark.parametrize(("models", "last"), [(8, "m7"), (9, "1 other"), (10, "2 others")])
+def test_the_rest_of_the_models_is_counted_in_words(models: int, last: str) -> None:
+    rows = [Row(f"m{n}", f"m{n}", Totals(requests=100 - n)) for n in range(models)]
+    assert data(Totals(), [], rows, lambda row: "", "", sees_cost=False)["models"][-1]["name"] == last
+
+
+def test_charts_know_whose_cost_is_a_part() -> None:
+    rows = [
+        Row("a", "a", Totals(requests=3, unpriced=2, cost_usd=Decimal(1))),
+        Row("b", "b", Totals(requests=1, cost_usd=Decimal(2))),
+    ]
+    points = [Point(date(2026, 1, 1), None, Totals(requests=4, unpriced=2, cost_usd=Decimal(3)))]
+    shown = data(Totals(), points, rows, lambda row: "", "", sees_cost=True)
+    assert [part["unpriced"] for part in shown["models"]] == [2, 0]
+    assert shown["series"]["unpriced"] == [2]
+    hidden = data(Totals(), points, rows, lambda row: "", "", sees_cost=False)
+    assert "unpriced" not in f"{hidden}"
+
+
+@pytest.mark.parametrize(
+    ("unpriced", "cost", "text"), [(0, "0", "$0.00"), (0, "1.5", "$1.50"), (2, "1.5", "≥ $1.50"), (2, "0", "–")]
+)
+def test_a_sum_that_lacks_costs_says_so(unpriced: int, cost: str, text: str) -> None:
+    assert missing_cost.told(Totals(unpriced=unpriced, cost_usd=Decimal(cost))) == text

@@ -10,11 +10,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Organization, User
-from analytics import menus
-from analytics.recording import record
+from analytics.filters import menus
 from analytics.reports import Report
-from tests.analytics.calls import call
+from ledger.recording.record import record
 from tests.cast import signed_in
+from tests.ledger.calls import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -200,7 +200,7 @@ def test_a_menu_that_is_costly_waits_for_being_opened(many: None, admin: User) -
     query = "?session=s&expert=expert+1"
     with CaptureQueriesContext(connection) as asked:
         html = page(client, query)
-    assert sum('FROM "analytics_usageevent"' in question["sql"] for question in asked) == 2
+    assert sum('FROM "ledger_usageevent"' in question["sql"] for question in asked) == 2
     assert options(menu_of(html, "expert")) == ["✓ expert 1"]
     assert "Search for the others." in menu_of(html, "expert")
     opened = client.get(f"/{query}", headers={"X-Open-Menu": "expert"}).content.decode()

@@ -13,13 +13,13 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
-from analytics import figures
-from analytics.models import UsageEvent
-from analytics.recording import record
+from analytics.display import figures
 from analytics.reports import Report, models_used, today
-from analytics.selection import Selection
-from tests.analytics.calls import call, failed, summed, usage
+from analytics.reports.selection import Selection
+from ledger.models import UsageEvent
+from ledger.recording.record import record
 from tests.cast import signed_in
+from tests.ledger.calls import call, failed, summed, usage
 from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,6 +81,12 @@ def _name(row: str) -> str:
     named = re.search(r'class="name">([^<]*)<', row) or re.search(r"<th[^>]*>(.*?)</th>", row, re.DOTALL)
     assert named
     return text(named[1])
+
+
+def cards(html: str) -> dict[str, str]:
+    """The text of each card of the catalogue, by the name of its model."""
+    found = re.findall(r'<article class="card model-card[^>]*aria-label="([^"]*)">(.*?)</article>', html, re.DOTALL)
+    return {unescape(name): text(body) for name, body in found}
 
 
 def row_of(html: str, model: str) -> str:
@@ -189,13 +195,12 @@ def test_an_own_price_is_shown_to_those_who_are_charged_at_it(
     assert own in row_of(page(client, f"?organization={acme.pk}"), "slow/b")
 
 
-def test_models_that_were_not_used_are_listed_below(ledger: None, admin: User) -> None:
-    found = page(signed_in(admin)).partition("Not used in this range")[2]
+def test_models_that_were_not_used_have_a_card(ledger: None, admin: User) -> None:
+    found = cards(page(signed_in(admin), "?cards=all"))
     assert "quiet/d" in found
     assert "quiet/e" not in found  # disabled: it could not have been
-    assert "fast/a" not in found
     assert "secret/g" not in found  # Globex's own
-    assert "quiet/d" in page(signed_in(admin), "?range=custom&from=2020-01-01&to=2020-01-02")
+    assert "quiet/d" in cards(page(signed_in(admin), "?cards=all&range=custom&from=2020-01-01&to=2020-01-02"))
 
 
 # Two side by side
@@ -204,17 +209,17 @@ def test_models_that_were_not_used_are_listed_below(ledger: None, admin: User) -
 def test_two_models_side_by_side(ledger: None, admin: User) -> None:
     html = page(signed_in(admin), "?left=fast/a&right=slow/b")
     found = lines(html, "compare-title")
-    assert found["Messages"] == ["3", "1", "down 66.7%"]
+    assert found["Requests"] == ["3", "1", "down 66.7%"]
     assert found["Error rate"] == ["33.3%", "0%", "down 33.3 pp better"]
     assert found["Tokens/s"] == ["150", "100", "down 33.3% worse"]
-    assert found["Cost per priced message"] == ["$0.8333", "$1.90", "up 128% worse"]
+    assert found["Cost per priced request"] == ["$0.8333", "$1.90", "up 128.0% worse"]
     assert found["Last used"][2] == "–"
 
 
 def test_what_has_no_price_costs_no_zero(ledger: None, admin: User) -> None:
     found = lines(page(signed_in(admin), "?left=disabled/c&right=fast/a"), "compare-title")
-    assert found["Cost of priced messages"] == ["–", "$2.50", "–"]
-    assert found["Cost per priced message"][0] == "–"
+    assert found["Cost of priced requests"] == ["–", "$2.50", "–"]
+    assert found["Cost per priced request"][0] == "–"
 
 
 def test_by_default_the_two_most_used_are_compared(ledger: None, admin: User) -> None:

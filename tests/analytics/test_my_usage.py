@@ -1,23 +1,31 @@
 """My usage: one's own figures, whatever the role."""
 
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
-from analytics import figures
-from analytics.models import UsageEvent
-from analytics.recording import record
-from analytics.reports import Report, today
-from tests.analytics.calls import call, failed, summed, usage
-from tests.cast import signed_in
+from analytics.display import figures
+from analytics.display.cost_explanation import parts_of, prices_of
+from analytics.reports import Report, cache_savings, today
+from analytics.reports.planner import Planner
+from analytics.reports.selection import Selection
+from ledger.models import UsageEvent
+from ledger.recording.record import record
+from pricing.cost import rounded
+from tests.cast import signed_in, zone_at_noon
+from tests.ledger.calls import call, failed, summed, usage
 from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,7 +65,7 @@ def text(html: str) -> str:
 def cards(html: str) -> dict[str, str]:
     return {
         text(found[1]): text(found[2])
-        for found in re.finditer(r"<article.*?<h2>(.*?)</h2>(.*?)</article>", html, re.DOTALL)
+        for found in re.finditer(r"<article[^>]*>\s*<h3>(.*?)</h3>(.*?)</article>", html, re.DOTALL)
     }
 
 
@@ -73,7 +81,7 @@ def own_events(person: User) -> list[UsageEvent]:
 
 
 def test_each_period_is_the_sum_of_its_own_events(ledger: None, user: User, acme: Organization) -> None:
-    acme.show_user_cost = True
+    acme.show_user_cost, acme.time_zone = True, zone_at_noon()
     acme.save()
     found, day = cards(page(user)), today(Viewer.of(user))
     begins = {"Today": day, "This month": day.replace(day=1), "All time": day - timedelta(days=5_000)}
@@ -81,7 +89,7 @@ def test_each_period_is_the_sum_of_its_own_events(ledger: None, user: User, acme
     for name, first in begins.items():
         expected = summed(event for event in own_events(user) if event.day >= first)
         assert f"{figures.compact(expected.total_tokens)} tokens" in found[name]
-        assert f"Messages {expected.requests} " in found[name]
+        assert f"Requests {expected.requests} " in found[name]
         at_least = "≥ " if expected.unpriced else ""
         assert f"Cost {at_least}{figures.money(expected.cost_usd)}" in found[name]
     assert "Unpriced 1" in found["All time"]
@@ -103,11 +111,95 @@ def test_averages_of_a_message_and_of_a_session(ledger: None, user: User, acme: 
     ]  # fmt: skip
 
 
-def test_the_most_used_models(ledger: None, user: User) -> None:
-    found = rows(page(user))
-    assert found["one/a"][:2] == ["4", "80%"]
-    assert found["two/b"][:2] == ["1", "20%"]
-    assert "secret/g" not in found
+def test_figures_of_a_range_are_the_sums_of_its_own_events(ledger: None, user: User, admin: User) -> None:
+    record([call("one/a", organization="acme", user="boss", at=NOW, usage=usage(11, 2), feature="rag")])
+    for person in (user, admin):
+        day = today(Viewer.of(person))
+        for range_, days in (("7d", 7), ("all", 5_000)):
+            response = signed_in(person).get(f"/my-usage/?range={range_}")
+            first = day - timedelta(days=days - 1)
+            expected = summed(event for event in own_events(person) if event.day >= first)
+            totals = response.context["totals"]
+            names = ("requests", "errors", "total_tokens", "input_tokens", "output_tokens", "cached_tokens")
+            assert [getattr(totals, name) for name in names] == [getattr(expected, name) for name in names]
+            drawn = response.context["chart_data"]["series"]
+            assert sum(drawn["requests"]) == expected.requests
+            assert sum(drawn["errors"]) == expected.errors
+            of_models = {row.label: row.totals.requests for row in response.context["tables"][0].rows}
+            assert of_models == Counter(event.model for event in own_events(person) if event.day >= first)
+
+
+def test_the_later_charts_and_menus_are_of_ones_own_calls_too(ledger: None, admin: User) -> None:
+    record([call("one/a", organization="acme", user="boss", at=NOW, usage=usage(11, 2))])
+    client = signed_in(admin)
+    drawn = client.get("/my-usage/charts/?range=all").context["slow_data"]
+    assert sum(map(sum, drawn["heat"]["requests"])) == sum(drawn["spread"]["requests"]) == 1
+    assert sum(client.get("/charts/?range=all").context["slow_data"]["spread"]["requests"]) == 7
+    menu = client.get("/my-usage/choices/model/?range=all").context["menu"]
+    assert [(option.label, option.requests) for option in menu.options] == [("one/a", 1)]
+    assert client.get("/my-usage/choices/user/").status_code == 404
+
+
+def test_links_to_other_pages_lead_to_ones_own_calls(ledger: None, user: User, admin: User) -> None:
+    admin.user_permissions.add(Permission.objects.get(codename="export_usageevent"))
+    record([call("no/price", organization="acme", user="boss", session_id="s1", at=NOW)])
+    html = unescape(page(admin))
+    for link in (f"/requests/?user={admin.pk}&unpriced=1", f"/export.csv?user={admin.pk}"):
+        assert f'"{link}"' in html
+    (leads,) = set(re.findall(r'href="(/requests/[^"]*session=s1)"', html))
+    assert f"user={admin.pk}" in leads
+    assert f'"/sessions/?user={admin.pk}"' in html
+    assert "user=" not in unescape(page(user))
+
+
+def test_latest_sessions_of_the_range(ledger: None, user: User) -> None:
+    for range_, expected in (("today", ["s1"]), ("7d", ["s1", "s2"])):
+        response = signed_in(user).get(f"/my-usage/?range={range_}")
+        assert [row.conversation.session_id for row in response.context["rows"]] == expected
+
+
+def test_what_the_cache_saved(acme: Organization, user: User) -> None:
+    """At the price in force at each call, as the sum over the calls; and nothing in the batch tier."""
+    acme.show_user_cost = True
+    acme.save()
+    made: dict[str, Any] = {"input_usd_per_1k_tokens": "0.01", "output_usd_per_1k_tokens": 1}
+    make_price("one/a", at=NOW - timedelta(days=9), cached_input_usd_per_1k_tokens="0.004", **made)
+    make_price("one/a", at=NOW - timedelta(days=2), cached_input_usd_per_1k_tokens="0.001", **made)
+    make_price("half/b", at=NOW - timedelta(days=9), **made)
+    ann: dict[str, Any] = {"organization": "acme", "user": "ann"}
+    record(
+        [
+            call("one/a", at=NOW, **ann, usage=usage(1_000, 5, cached_tokens=700)),
+            call("one/a", at=NOW - timedelta(days=3), **ann, usage=usage(1_000, 5, cached_tokens=333)),
+            call("one/a", at=NOW, **ann, usage=usage(900, 5, cached_tokens=800), service_tier="batch"),
+            call("half/b", at=NOW, **ann, usage=usage(500, 5, cached_tokens=400)),
+            call("no/price", at=NOW, **ann, usage=usage(500, 5, cached_tokens=400)),
+            call("one/a", at=NOW, organization="acme", user="ben", usage=usage(1_000, 5, cached_tokens=1_000)),
+        ]
+    )
+    savings = cache_savings(Report(Viewer.of(user), Selection((NOW - timedelta(days=5)).date(), NOW.date())))
+    events = own_events(user)
+    saved = sum((charge.saved for e in events for part in parts_of(e, prices_of(events)) if part.price
+                 for charge in part.charges), Fraction(0))  # fmt: skip
+    assert savings is not None
+    assert savings.saved_usd == Decimal("0.008298") == rounded(saved)
+    assert savings.cached_tokens == 700 + 333 + 800 + 400
+    said = text(page(user))
+    assert f"Cache Savings {figures.money(savings.saved_usd)} " in said
+    assert "US dollars saved $0.008298" in said
+    acme.show_user_cost = False
+    acme.save()
+    assert "Cache Savings" not in text(page(user))
+
+
+def test_savings_that_the_sums_cannot_tell_are_left_out(
+    acme: Organization, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_price("one/a", at=NOW - timedelta(days=9))
+    record([call("one/a", organization="acme", user="boss", at=NOW, usage=usage(100, 5, cached_tokens=50))])
+    assert "Cache Savings" in text(page(admin))
+    monkeypatch.setattr("analytics.reports.savings.UP_TO", 0)
+    assert "Cache Savings" not in text(page(admin))
 
 
 def test_no_cost_for_who_may_not_see_it(ledger: None, user: User) -> None:
@@ -159,7 +251,8 @@ def test_it_takes_a_fixed_number_of_queries(ledger: None, user: User) -> None:
     )
     with CaptureQueriesContext(connection) as after:
         client.get("/my-usage/")
-    # Who looks and the transaction; then: time zones, first day, three periods, sessions, models.
+    # Who looks and the transaction; then: time zones, version, first day, both ranges, models and menus, names, this
+    # month, all time, sessions and their averages.
     assert len(after) == len(before) <= MOST_QUERIES
 
 
@@ -170,7 +263,7 @@ def test_a_failure_is_said(ledger: None, user: User, monkeypatch: pytest.MonkeyP
     def gone(*_: object) -> None:
         raise OperationalError("canceling statement due to statement timeout")
 
-    monkeypatch.setattr(Report, "_grouped", gone)
+    monkeypatch.setattr(Planner, "grouped", gone)
     response = Client(raise_request_exception=False)
     response.force_login(user)
     answer = response.get("/my-usage/")

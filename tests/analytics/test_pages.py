@@ -8,7 +8,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,12 +22,21 @@ from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from accounts.models import Organization, Project, User
-from analytics import export, reports
-from analytics.recording import record
-from analytics.reports import Report
+from analytics import reports
+from analytics.display import figures
+from analytics.display.outlook import Outlook
+from analytics.export import export
+from analytics.filters.range_form import RANGE_OF, RANGES
+from analytics.reports import report
+from analytics.reports.planner import Planner
+from analytics.reports.selection import Selection
+from ledger.models import UsageEvent
+from ledger.recording.record import record
+from ledger.rollups.cubes import OF_ALL
 from pricing.models import Price
-from tests.analytics.calls import call, failed, usage
 from tests.cast import signed_in
+from tests.ledger.calls import call, failed, usage
+from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -108,24 +117,106 @@ def test_the_cards_in_their_order(ledger: None, super_admin: User) -> None:
     html = page(signed_in(super_admin))
     assert list(cards(html)) == [*CARDS, "Top Model"]
     assert cards(html)["Messages"] == "6"
+    assert html.count("Messages are requests: one call to Groq each.") == 1
     assert cards(html)["Total Tokens"] == "43.9K"
-    assert cards(html)["Total Cost"] == "$2.42"
+    assert cards(html)["Total Cost"] == "≥ $2.42", "one has no price"
     assert cards(html)["Error Rate"] == "16.7%"
     assert cards(html)["Top Model"] == "priced/a"
+    priced = cards(page(signed_in(super_admin), "?model=priced/a"))
+    assert priced["Total Cost"] == "$2.42"
+    unpriced = cards(page(signed_in(super_admin), "?model=unpriced/b"))
+    assert unpriced["Total Cost"] == "–", "what nobody knows is not zero"
+    nothing = cards(page(signed_in(super_admin), "?model=nothing"))
+    assert (nothing["Total Cost"], nothing["Top Model"]) == ("$0.00", "–")
 
 
 def test_tabs(ledger: None, admin: User) -> None:
     html = page(signed_in(admin))
     nav = re.search(r"<nav class=\"tabs\".*?</nav>", html, re.DOTALL)
     assert nav
-    assert re.findall(r">([^<\s][^<]*)</a>", nav[0]) == ["Analytics", "Pricing"]
+    assert re.findall(r">([^<\s][^<]*)</a>", nav[0]) == ["Analytics", "Pricing", "Connect"]
 
 
 def test_changes_against_the_period_before(ledger: None, admin: User) -> None:
+    first = figures.day(UsageEvent.objects.earliest("day").day)
+    html = page(signed_in(admin))
+    assert "vs previous" not in html, "the first call is of 40 days ago, in the middle of the period before"
+    assert html.count(f"data since {first}") == 5
+    record([call(organization="acme", at=NOW - timedelta(days=70))])
     html = page(signed_in(admin))
     assert "vs previous 30 days" in html  # the call of 40 days ago is in it
-    assert "400%" in html  # five messages after one
+    assert "400.0%" in html  # five messages after one
+    assert "data since" not in html
     assert "vs previous" not in page(signed_in(admin), "?range=all")
+    assert "data since" not in page(signed_in(admin), "?range=all")
+
+
+def test_a_filter_does_not_change_since_when_there_is_data(ledger: None, admin: User) -> None:
+    record([call(organization="acme", at=NOW - timedelta(days=70))])
+    assert "vs previous 30 days" in page(signed_in(admin), "?model=priced/a"), "this model is new, the data is not"
+
+
+def test_a_range_that_is_over_does_not_refresh_itself(ledger: None, super_admin: User) -> None:
+    """A day is over when it is over for all organizations: it may be today in Los Angeles, tomorrow in Kolkata."""
+    client = signed_in(super_admin)
+    earliest, latest = reports.local_dates(_viewer(super_admin))
+    for day, is_over in ((latest, False), (earliest, False), (earliest - timedelta(days=1), True)):
+        for path in ("/", "/requests/", "/sessions/", "/models/"):
+            html = client.get(f"{path}?range=custom&from={day - timedelta(days=3)}&to={day}").content.decode()
+            assert ("data-live" not in html) == is_over, (path, day)
+            assert ('id="live"' not in html) == is_over, (path, day)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("today", "2028-03-01", "2028-03-01"), ("yesterday", "2028-02-29", "2028-02-29"),
+        ("7d", "2028-02-24", "2028-03-01"), ("30d", "2028-02-01", "2028-03-01"), ("90d", "2027-12-03", "2028-03-01"),
+        ("month", "2028-03-01", "2028-03-01"), ("last-month", "2028-02-01", "2028-02-29"),
+        ("year", "2028-01-01", "2028-03-01"),
+    ],
+)  # fmt: skip
+def test_ranges_by_name(name: str, first: str, last: str) -> None:
+    assert tuple(map(str, RANGE_OF[name](date(2028, 3, 1)))) == (first, last)
+
+
+def test_every_range_has_a_page_and_keeps_its_name(ledger: None, admin: User) -> None:
+    client = signed_in(admin)
+    for name in RANGES:
+        html = page(client, f"?range={name}")
+        is_marked = re.search(rf'value="{name}" checked|range={name}" aria-current="true"', html)
+        assert is_marked or (name == "30d" and 'value="30d" checked' in html), name
+        assert "vs previous" not in html or name != "all"
+
+
+def test_a_month_that_goes_on_says_what_it_will_come_to(acme: Organization, admin: User) -> None:
+    """The oracle is a plain sum over the events of the finished days."""
+    make_price("priced/a", input_usd_per_1k_tokens=Decimal(1), output_usd_per_1k_tokens=Decimal(2))
+    days = [date(2028, 2, day) for day in (1, 2, 2, 3)]
+    record(call("priced/a", organization="acme", at=datetime(d.year, d.month, d.day, 20, tzinfo=UTC)) for d in days)
+    report = reports.Report(_viewer(admin), Selection(days[0], days[-1]))
+    outlook = Outlook.of(report.series("day"), days[-1])
+    finished = list(UsageEvent.objects.filter(day__lt=days[-1]))
+    assert outlook is not None
+    assert len(finished) == 3
+    assert outlook.whole(lambda t: t.requests) == Decimal(3) * 29 / 2
+    assert outlook.whole(lambda t: t.cost_usd) == sum(event.cost_usd or 0 for event in finished) * 29 / 2
+    assert outlook.explanation == "By 29 Feb 2028: the average of the 2 finished days of this month, for all 29 days."
+    assert not outlook.is_part
+    assert Outlook.of(report.series("day"), days[0]) is None, "no day is finished"
+
+
+def test_only_this_month_has_an_outlook(ledger: None, acme: Organization, admin: User, user: User) -> None:
+    client = signed_in(admin)
+    assert "Whole month" not in page(client, "?range=30d")
+    earliest, _ = reports.local_dates(_viewer(admin))
+    if earliest.day > 1:  # on the first of a month no day of it is finished
+        record([call(organization="acme", user="ann", at=NOW - timedelta(days=1))])
+        html = page(client, "?range=month")
+        assert html.count("<dt>Whole month</dt>") == 3
+        assert "finished day" in html
+        hidden = page(signed_in(user), "?range=month")
+        assert hidden.count("<dt>Whole month</dt>") == 2
 
 
 def test_charts_have_a_point_for_every_day_and_words_for_those_who_cannot_see(ledger: None, admin: User) -> None:
@@ -148,7 +239,7 @@ def test_grain_by_hand_and_its_limit(ledger: None, admin: User) -> None:
 
 def test_unpriced_usage_is_a_banner(ledger: None, admin: User) -> None:
     html = page(signed_in(admin))
-    assert "1 message without a price." in html
+    assert "1 request without a price." in html
     assert lines(html, "model")["unpriced/b"][2] == "Unpriced"
     assert "without a price" not in page(signed_in(admin), "?model=priced%2Fa")
 
@@ -188,7 +279,8 @@ def test_filters_are_chips_that_remove_themselves(ledger: None, admin: User) -> 
     html = page(signed_in(admin), "?model=priced/a&model=unpriced/b&range=7d")
     assert "?range=7d&model=unpriced%2Fb" in links(html)
     assert "?range=7d&model=priced%2Fa" in links(html)
-    assert "?range=7d&model=priced%2Fa&model=unpriced%2Fb&provider=all" in links(html)  # without the default
+    assert "Remove Provider" not in html  # which nobody chose
+    assert "Remove Provider groq" in page(signed_in(admin), "?provider=groq&provider=openai")
 
 
 def test_a_name_in_a_table_leads_to_its_rows(ledger: None, admin: User) -> None:
@@ -383,9 +475,9 @@ def test_the_page_asks_few_questions(
 ) -> None:
     client = signed_in(admin)
     page(client)
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(20):
         page(client)
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(19):
         page(client, **PARTIAL | {"HX-Target": "div#results"})
 
 
@@ -427,10 +519,11 @@ def test_the_export_has_the_events_of_the_page(ledger: None, super_admin: User) 
     assert sum(Decimal(row["cost_usd"] or 0) for row in exported(client)) == Decimal("2.42")
 
 
-def test_only_those_who_may_export_do(ledger: None, admin: User, super_admin: User) -> None:
-    assert "Export CSV" in page(signed_in(super_admin))
-    assert "Export CSV" not in page(signed_in(admin))
-    assert signed_in(admin).get("/export.csv").status_code == 403
+def test_only_those_who_may_export_do(ledger: None, user: User, admin: User, super_admin: User) -> None:
+    for person in (admin, super_admin):
+        assert "Export CSV" in page(signed_in(person))
+    assert "Export CSV" not in page(signed_in(user))
+    assert signed_in(user).get("/export.csv").status_code == 403
 
 
 def test_the_file_name_says_range_and_filters(ledger: None, super_admin: User) -> None:
@@ -484,7 +577,7 @@ def test_an_export_that_cannot_begin_says_so(ledger: None, super_admin: User, mo
     _no_export(monkeypatch)
     response = signed_in(super_admin).get("/export.csv?range=7d")
     assert response.status_code == 503
-    assert "We couldn't load analytics. Please try again." in response.content.decode().replace("&#x27;", "'")
+    assert "We couldn't load analytics. Please try again." in response.content.decode().replace("&#39;", "'")
     assert "Content-Disposition" not in response
 
 
@@ -503,11 +596,11 @@ def _gone(*_: object) -> Iterator[Any]:
 
 
 def test_a_report_that_fails_says_so_in_its_place(ledger: None, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Report, "_grouped", _gone)
+    monkeypatch.setattr(Planner, "grouped", _gone)
     client = signed_in(admin)
     whole = client.get("/?range=7d")
     assert whole.status_code == 503
-    assert "We couldn't load analytics. Please try again." in whole.content.decode().replace("&#x27;", "'")
+    assert "We couldn't load analytics. Please try again." in whole.content.decode().replace("&#39;", "'")
     assert "Sign out" in whole.content.decode()  # the frame is there
     assert 'href="/?range=7d"' in whole.content.decode()
     part = client.get("/?range=7d", headers=PARTIAL)
@@ -524,7 +617,7 @@ def test_a_report_that_takes_too_long_is_ended_by_the_database(
             cursor.execute("SELECT pg_sleep(20)")
 
     settings.REPORT_TIMEOUT_MS = 100
-    monkeypatch.setattr(Report, "_grouped", sleep)
+    monkeypatch.setattr(Planner, "grouped", sleep)
     client = signed_in(admin)
     start = time.monotonic()
     assert client.get("/").status_code == 503
@@ -587,3 +680,39 @@ def test_super_admins_are_led_to_the_editor(super_admin: User) -> None:
     html = signed_in(super_admin).get("/pricing/").content.decode()
     assert "No prices yet." in html
     assert 'href="/pricing/edit/"' in html
+
+
+def tables_of(text: str) -> list[str]:
+    return re.findall(r'id="table-(\w+)-title"', text)
+
+
+def test_slow_tables_come_after_the_page_where_organizations_are_many(
+    ledger: None, super_admin: User, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without JavaScript, a link leads to a page that has them all."""
+    at_once = tables_of(page(signed_in(super_admin)))
+    assert {"project", "user", "organization", "model"} <= set(at_once)
+    monkeypatch.setattr(report, "FEW_ORGANIZATIONS", 1)
+    client = signed_in(super_admin)
+    text = page(client)
+    late = tables_of(client.get("/tables/").content.decode())
+    assert late == [name for name in at_once if name in ("project", "user", "organization")]
+    assert tables_of(text) == [name for name in at_once if name not in late]
+    (link,) = re.findall(r'<a href="([^"]*)">Show the tables by project, user, organization</a>', text)
+    assert tables_of(page(client, link)) == at_once
+    acme = Organization.objects.get(slug="acme").pk
+    assert "user" in tables_of(page(client, f"?organization={acme}")), "these are read quickly"
+    assert tables_of(page(signed_in(admin))) == [name for name in at_once if name != "organization"]
+
+
+def test_menus_of_slow_tables_are_filled_when_they_open(
+    ledger: None, super_admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "FEW_ORGANIZATIONS", 1)
+    with CaptureQueriesContext(connection) as asked:
+        text = page(signed_in(super_admin))
+    deferred = re.findall(r'<div id="choices-(\w+)" data-deferred>', text)
+    assert deferred == ["project", "user", "organization"]
+    sums = [one["sql"] for one in asked if "ledger_current_rollup" in one["sql"]]
+    cubes = {int(number) for sql in sums for number in re.findall(r'"cube" IN \((\d+), 0\)', sql)}
+    assert cubes <= {cube.number for cube in OF_ALL}

@@ -20,15 +20,18 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import Organization, Role, User
 from accounts.viewer import Viewer
 from analytics import reports
-from analytics.cubes import BUCKET_BOUNDS_MS, BUCKETS, CUBES
-from analytics.export import export_csv
-from analytics.models import Rollup, UsageEvent
-from analytics.recording import record
+from analytics.export.export import export_csv
+from analytics.pages.overview.questions import OVERVIEW_QUESTIONS, deferred_questions
 from analytics.reports import Log, Report, Totals
-from analytics.selection import Dimension, Selection
+from analytics.reports.scope import rows_of
+from analytics.reports.selection import Dimension, Selection
 from groq_client.call import Call
+from ledger.models import Rollup, UsageEvent
+from ledger.recording.record import record
+from ledger.rollups.cubes import BUCKET_BOUNDS_MS, BUCKETS, OF_EACH
 from pricing.models import Price
-from tests.analytics.calls import call, failed, summary, summed, usage
+from tests.ledger.calls import call, failed, summary, summed, usage
+from tests.ledger.folding import fold_now
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -88,7 +91,10 @@ def prices() -> None:
 
 @pytest.fixture
 def ledger(acme: Organization, globex: Organization, prices: None) -> list[UsageEvent]:
-    record(mixed_calls(600, [acme.slug, globex.slug]))
+    calls = mixed_calls(600, [acme.slug, globex.slug])
+    record(calls[:400])
+    fold_now()
+    record(calls[400:])
     return list(UsageEvent.objects.all())
 
 
@@ -245,7 +251,7 @@ def test_percentiles_of_the_whole_are_the_same_whatever_was_asked_before(acme: O
     selection = Selection(date(2026, 11, 1), date(2026, 11, 6))
     asked_alone = Report(EVERYTHING, selection).latency_percentiles()
     for grain in ("day", "hour"):
-        report = Report(EVERYTHING, selection, reports.chart_questions(grain))
+        report = Report(EVERYTHING, selection, deferred_questions(grain))
         report.latency_series(grain)
         assert report.latency_percentiles() == asked_alone
 
@@ -279,7 +285,7 @@ def test_the_events_are_asked_for_what_no_cube_tells(
 ) -> None:
     """How long the calls took that several filters let through; one pass over a cube for each kind of the others."""
     selection = replace(RANGE, chosen={"model": ("priced/a",), "expert_id": ("lawyer",)})
-    report = Report(Viewer.of(admin), selection, reports.chart_questions("hour"))
+    report = Report(Viewer.of(admin), selection, deferred_questions("hour"))
     with django_assert_num_queries(3) as asked:
         report.totals()
         report.by_weekday_and_hour()
@@ -292,10 +298,20 @@ def test_what_a_cube_tells_together_is_asked_once(
 ) -> None:
     """A person's tables by model, project, expert, template and feature are one pass over the cube of the person."""
     ann = User.objects.filter(handle="ann")[0]
-    report = Report(EVERYTHING.narrowed_to(ann), RANGE, reports.OVERVIEW_QUESTIONS)
+    report = Report(EVERYTHING.narrowed_to(ann), RANGE, OVERVIEW_QUESTIONS)
     with django_assert_num_queries(1):
         for dimension in ("model", "project_id", "expert_id", "template_id", "feature"):
             report.sums_by(dimension)
+
+
+def test_a_condition_is_put_together_once_and_never_for_somebody_else(admin: User, user: User, outsider: User) -> None:
+    days = Selection(date(2026, 11, 1), date(2026, 11, 22), {"model": ("priced/a",)})
+    first, again = (
+        [rows_of(Viewer.of(who), replace(days), OF_EACH[-1]) for who in (admin, user, outsider)] for _ in range(2)
+    )
+    assert all(one is other for one, other in zip(first, again, strict=True))
+    assert len({rows.parameters for rows in first if rows}) == 3
+    assert rows_of(Viewer.nobody(), days, None) is None
 
 
 def test_latency_buckets_rise_without_gaps() -> None:
@@ -311,17 +327,17 @@ def test_the_day_furthest_ahead_is_today(globex: Organization) -> None:
 
 
 def test_the_version_changes_with_every_event(acme: Organization) -> None:
-    before = reports.version(EVERYTHING)
+    before = reports.number_recorded(EVERYTHING)
     record([call()])
-    assert reports.version(EVERYTHING) != before
+    assert reports.number_recorded(EVERYTHING) != before
 
 
 def test_csv_defuses_formulas_and_survives_odd_text(acme: Organization) -> None:
-    evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"]
-    record([call(expert_id=text, session_id='a "quoted", \n line', project="=cmd", user="@me") for text in evil])
+    evil = ["=1+1", "+1", "-1", "@SUM(A1)"]
+    record([call(expert_id=text, error_message='a "quoted", \n line', project="=cmd", user="@me") for text in evil])
     rows = list(csv_rows(Report(EVERYTHING, Selection(date(2026, 11, 2), date(2026, 11, 2)))))
     assert {row["expert_id"] for row in rows} == {f"'{text}" for text in evil}
-    assert {row["session_id"] for row in rows} == {'a "quoted", \n line'}
+    assert {row["error_message"] for row in rows} == {'a "quoted", \n line'}
     assert {(row["project"], row["user"]) for row in rows} == {("'=cmd", "'@me")}
 
 
@@ -355,16 +371,18 @@ drawn_calls = st.builds(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_rollups_equal_events_whatever_was_recorded(prices: None, batches: list[list[dict[str, Any]]]) -> None:
-    """Each example in an organization of its own."""
+    """Each example in an organization of its own. The last batch is in the tail before all are folded."""
     slug = f"org-{uuid.uuid4()}"
     organization = Organization.objects.create(slug=slug, name=slug, time_zone="Asia/Kathmandu")
     for batch in batches:
+        fold_now()
         record([call(organization=slug, **drawn) for drawn in batch])
     viewer = replace(EVERYTHING, organization_ids=frozenset({organization.pk}))
     events = list(UsageEvent.objects.filter(organization=organization))
     report = Report(viewer, Selection(date(2026, 10, 1), date(2026, 11, 30)))
     assert report.totals() == summed(events)
-    for cube in CUBES:
+    fold_now()
+    for cube in OF_EACH:
         in_cube = Rollup.objects.filter(cube=cube.number, organization=organization)
         assert sum(row.requests for row in in_cube) == len(events)
         assert sum(row.cost_usd for row in in_cube) == report.totals().cost_usd

@@ -18,17 +18,20 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
-from analytics import detail
-from analytics.models import UsageEvent
-from analytics.recording import record
-from analytics.reports import Log, LogPage, Place, visible
-from analytics.reports import log as log_reader
-from analytics.reports.narrowing import counts_that_fill, stretches
-from analytics.selection import Dimension, Selection
-from analytics.waterfall import waterfall
+from analytics.display import figures
+from analytics.pages.requests import detail
+from analytics.pages.requests.waterfall import waterfall
+from analytics.reports import Log, LogCursor, LogPage, visible
+from analytics.reports import event_log as log_reader
+from analytics.reports.direction import NEWER, OLDER, Direction
+from analytics.reports.log_days import Passage, counts_that_fill
+from analytics.reports.selection import Dimension, Selection
 from groq_client.call import RateLimit, UsagePart
-from tests.analytics.calls import call, failed, usage
+from groq_client.names import identity
+from ledger.models import UsageEvent
+from ledger.recording.record import record
 from tests.cast import signed_in
+from tests.ledger.calls import call, failed, usage
 from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -136,26 +139,27 @@ def test_days_of_a_session_are_those_of_the_person_asked_for(acme: Organization,
         for name, days in (("ann", 1), ("ben", 9), ("ben", 8))
     )
     chosen: dict[Dimension, tuple[str | int, ...]] = {"session_id": ("1",), "user_id": (user.pk,)}
-    counts = counts_that_fill(51, "requests", Viewer.of(admin), replace(WHOLE, chosen=chosen), None, older=True)
+    passage = Passage(Viewer.of(admin), replace(WHOLE, chosen=chosen), None, OLDER)
+    counts = counts_that_fill(51, "requests", passage)
     assert counts == {(acme.pk, UsageEvent.objects.get(user=user).day): 1}
 
 
-@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize("direction", [OLDER, NEWER])
 @pytest.mark.parametrize("days", [1, 7, 8, 66, 67, 68, 400])
-def test_days_are_looked_at_once_from_where_one_starts(days: int, older: bool) -> None:
+def test_days_are_looked_at_once_from_where_one_starts(days: int, direction: Direction) -> None:
     first = WHOLE.first_day
     wanted = [first + timedelta(days=n) for n in range(days)]
-    found = [*stretches(wanted[0], wanted[-1], older=older)]
+    found = [*direction.stretches(wanted[0], wanted[-1])]
     seen = [begin + timedelta(days=n) for begin, end in found for n in range((end - begin).days + 1)]
     assert sorted(seen) == wanted
-    assert found == sorted(found, reverse=older)
+    assert found == sorted(found, reverse=direction.is_older)
     assert len(found) == 1 + (days > 7) + (days > 67)
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.datetimes(datetime(1970, 1, 2), datetime(8999, 1, 1), timezones=st.just(UTC)), st.integers(0, 2**63 - 1))
 def test_places_are_read_as_they_are_written(moment: datetime, number: int) -> None:
-    assert Place.parse(str(Place(moment, number))) == Place(moment, number)
+    assert LogCursor.parse(str(LogCursor(moment, number))) == LogCursor(moment, number)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +167,7 @@ def test_places_are_read_as_they_are_written(moment: datetime, number: int) -> N
              "0001-01-01T00:00:00+14:00_1", "9999-12-31T23:00:00-12:00_1", "2026-11-22T00:00:00Z_" + "9" * 30]
 )  # fmt: skip
 def test_an_address_that_is_no_place_shows_the_newest(many: None, admin: User, text: str) -> None:
-    assert Place.parse(text) is None
+    assert LogCursor.parse(text) is None
     client = signed_in(admin)
     assert rows(get(client, f"?before={text}")) == rows(get(client))
 
@@ -242,7 +246,7 @@ def test_filters_and_their_absence(many: None, admin: User) -> None:
     assert "No usage recorded for this range." in get(client, "?model=nothing")
     deep = get(client, link(get(client, "?model=often&feature=rag"), "Older"))
     chips = re.findall(r'<a class="chip" href="([^"]*)"', deep)
-    assert len(chips) == 3
+    assert len(chips) == 2
     assert not [chip for chip in chips if "before=" in chip]  # another filter begins at the newest
 
 
@@ -253,7 +257,7 @@ def test_a_fixed_number_of_queries(
     refresh = PARTIAL | {"HX-Target": "div#results", "HX-Source": "div#results"}
     # Session and person, groups and permissions, zones and version, then: rollups, events, organizations, projects,
     # users, prices, what the banner of unpriced messages asks, and where detail ends, for the log and for the notice.
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(18):
         get(client, "", **refresh)
 
 
@@ -276,6 +280,23 @@ def test_search_by_either_id_whatever_the_range(one: UsageEvent, admin: User) ->
     missing = get(client, f"?{elsewhere}&q=ours")
     assert "No request has the id “ours”" in missing
     assert "q=" not in link(missing, "Back to the list")
+
+
+def test_ids_that_are_longer_than_their_columns_are_found_whole(acme: Organization, admin: User) -> None:
+    """By the search and by filters, here and among the sessions; another one with the same beginning is not."""
+    known, same_beginning, unknown = (f"{'x' * 205}{end}" for end in "abc")
+    names = ("request_id", "session_id", "model", "expert_id", "template_id", "feature")
+    record([call(organization="acme", **dict.fromkeys(names, one)) for one in (known, same_beginning)])
+    client = signed_in(admin)
+    assert rows(get(client, f"?q={unknown}")) == []
+    found = rows(get(client, f"?q={known}"))
+    assert found == [str(UsageEvent.objects.get(session_id=identity(known)).pk)]
+    for name in ("session", "model", "expert", "template", "feature"):
+        assert rows(get(client, f"?range=all&{name}={known}")) == found
+        assert rows(get(client, f"?range=all&{name}={unknown}")) == []
+    sessions = client.get(f"/sessions/?range=all&session={known}").content.decode()
+    assert identity(known) in sessions
+    assert identity(same_beginning) not in sessions
 
 
 def test_search_finds_nothing_of_others(one: UsageEvent, outsider: User, colleague: User) -> None:
@@ -315,10 +336,10 @@ def test_everything_recorded_is_shown(one: UsageEvent, admin: User) -> None:
     said = text(html)
     for part in ("ours-1", "req_01abc", "Attempts 2", "HTTP status 200", "of which reasoning 77", "of which cached 400",
                  "999 of 1,000", "5,432 of 6,000", "on_demand", "lawyer", "t1", "s 1", "alias/a", "Streamed yes",
-                 "&quot;team&quot;: &quot;&lt;b&gt;&quot;", "Counted by Groq", "Acme", "rag", "ann",
+                 "&#34;team&#34;: &#34;&lt;b&gt;&#34;", "Counted by Groq", "Acme", "rag", "ann",
                  "tools"):  # fmt: skip
         assert part in said, part
-    assert "<b>&quot;" not in html
+    assert "<b>&#34;" not in html
     assert "/requests/?range=all&amp;expert=lawyer" in html
 
 
@@ -347,6 +368,7 @@ def test_every_field_is_shown() -> None:
         "total_tokens", "cached_tokens", "reasoning_tokens", "audio_seconds", "characters", "tokens_estimated",
         "latency_ms", "ttft_ms", "queue_ms", "prompt_ms", "completion_ms", "cost_usd", "price", "usage_breakdown",
         "service_tier", "limit_requests", "remaining_requests", "limit_tokens", "remaining_tokens", "metadata",
+        "tool_uses", "tool_price", "tool_cost_usd", "without_tool_fees", "reported_cost_usd", "response_id",
     }  # fmt: skip
     of_the_clock = {"id", "day", "hour"}  # the local time says them
     assert {field.name for field in UsageEvent._meta.concrete_fields} == shown | of_the_clock
@@ -357,8 +379,29 @@ def test_the_arithmetic_of_a_cost_line_by_line(one: UsageEvent, admin: User) -> 
     assert "Input tokens 600 $1.00 per 1,000 $0.60" in said
     assert "Cached input tokens 400 $0.25 per 1,000 $0.10 $0.30 saved" in said
     assert "Output tokens 500 $2.00 per 1,000 $1.00" in said
-    assert f"version {one.price_id}, since" in said
+    assert one.price
+    start = one.price.effective_from.astimezone(UTC)
+    assert f"version {one.price_id}, since {figures.day(start.date())}, {start:%H:%M:%S} UTC" in said, "as on Pricing"
     assert "Cost $1.70" in said
+
+
+@pytest.mark.parametrize(
+    ("reported", "sentence"),
+    [
+        ("0.00005", "The sender of this request computed $0.00005, $0.00003 more."),
+        ("0.00001", "The sender of this request computed $0.00001, $0.00001 less."),
+        ("0.00002", "The sender of this request computed $0.00002, the same."),
+    ],
+)
+def test_the_cost_that_the_sender_computed_stands_beside_ours(
+    acme: Organization, admin: User, user: User, reported: str, sentence: str
+) -> None:
+    make_price("told", input_usd_per_1k_tokens=Decimal("0.0002"), output_usd_per_1k_tokens=Decimal(0))
+    record([call("told", organization="acme", user="ann", reported_cost_usd=Decimal(reported))])
+    event = UsageEvent.objects.get()
+    assert (event.cost_usd, event.reported_cost_usd) == (Decimal("0.00002"), Decimal(reported))
+    assert sentence in text(opened(admin, event))
+    assert "computed" not in text(opened(user, event))  # who sees no cost
 
 
 def test_the_price_version_leads_to_its_history(one: UsageEvent, admin: User) -> None:
@@ -436,7 +479,7 @@ def test_a_database_that_fails_is_said(one: UsageEvent, admin: User, monkeypatch
     monkeypatch.setattr(detail, "context", fails)
     response = signed_in(admin).get(f"/requests/{one.organization_id}-{one.pk}/")
     assert response.status_code == 503
-    assert b"We couldn&#x27;t load analytics" in response.content or b"We couldn't load analytics" in response.content
+    assert b"We couldn't load analytics" in response.content
 
 
 # Where the time went

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from analytics.streaming import InAThread, InAThreadOfALoop
+from analytics.export.streaming import InAThread, InAThreadOfALoop
 
 Begin = type[InAThread] | type[InAThreadOfALoop]
 BOTH: list[Begin] = [InAThread, InAThreadOfALoop]

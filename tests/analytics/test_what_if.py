@@ -12,15 +12,16 @@ from django.test import Client
 
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
-from analytics.models import UsageEvent
-from analytics.recording import record
+from analytics.display import figures
+from analytics.pages.models.what_if import TypedPrice, what_if
 from analytics.reports import ModelUsage, Report, models_used, today
-from analytics.selection import Selection
-from analytics.what_if import TypedPrice, what_if
+from analytics.reports.selection import Selection
+from ledger.models import UsageEvent
+from ledger.recording.record import record
 from pricing.cost import cost
 from pricing.models import Price
-from tests.analytics.calls import call, failed, summed, usage
 from tests.cast import signed_in
+from tests.ledger.calls import call, failed, summed, usage
 from tests.pricing.prices import Charged, Used, make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,8 +80,9 @@ def error_at(html: str, field: str) -> str:
 
 
 def acme_sums(**only: Any) -> tuple[Used, Decimal | None]:
-    """The tokens and the cost of Acme's events, by plain addition."""
-    totals = summed(UsageEvent.objects.filter(organization__slug="acme", audio_seconds=0, **only))
+    """The tokens and the cost of Acme's events with a price, by plain addition."""
+    priced = UsageEvent.objects.filter(organization__slug="acme", audio_seconds=0, **only).exclude(cost_usd=None)
+    totals = summed(priced)
     return Used(totals.input_tokens, totals.output_tokens, totals.cached_tokens), totals.cost_usd
 
 
@@ -123,9 +125,9 @@ def test_the_same_price_makes_no_difference(ledger: None, super_admin: User) -> 
 def test_the_difference_in_dollars_and_percent(acme: Organization, admin: User) -> None:
     make_price("one/a", input_usd_per_1k_tokens=Decimal(1), output_usd_per_1k_tokens=Decimal(1))
     record([call("one/a", organization="acme", at=AT, usage=usage(1_000, 1_000))])
-    assert "$1.00 less (50%)" in said(page(admin, cost_input="0.5", cost_output="0.5", cost_per="1k"))
+    assert "$1.00 less (50.0%)" in said(page(admin, cost_input="0.5", cost_output="0.5", cost_per="1k"))
     assert "$98.00 more (×50)" in said(page(admin, cost_input="50", cost_output="50", cost_per="1k"))
-    assert "$1.00 more (50%)" in said(page(admin, cost_input="1.5", cost_output="1.5", cost_per="1k"))
+    assert "$1.00 more (50.0%)" in said(page(admin, cost_input="1.5", cost_output="1.5", cost_per="1k"))
 
 
 def test_what_it_has_no_rate_for_is_left_out_and_named(ledger: None, admin: User) -> None:
@@ -136,9 +138,35 @@ def test_what_it_has_no_rate_for_is_left_out_and_named(ledger: None, admin: User
     assert answer(html) == (Decimal("0.025"), Decimal("0.025"))
 
 
-def test_unpriced_messages_are_priced_now_and_it_says_so(ledger: None, admin: User) -> None:
-    assert "1 message had no price: not among what was charged, but priced here." in said(page(admin, **PER_MILLION))
+def test_requests_without_a_price_are_left_out_on_both_sides(ledger: None, admin: User) -> None:
+    would = cost(Used(1_003, 17), Charged(Decimal("0.0003"), Decimal("0.0007")))
+    answered = said(page(admin, **PER_MILLION))
+    assert "1 request left out on both sides: on their days, requests to the same model had no price." in answered
+    assert f"At this price they would have cost {figures.exact_money(would)}." in answered
     assert "had no price" not in said(page(admin, cost_of="one/a", **PER_MILLION))
+    assert answer(page(admin, cost_of="never/priced", **PER_MILLION)) == (0, 0)
+
+
+def test_a_model_is_compared_on_the_days_on_which_all_of_it_had_a_price(acme: Organization, admin: User) -> None:
+    record([call("late/price", organization="acme", at=AT - timedelta(days=1), usage=usage(1_000, 1_000))])
+    make_price("late/price", effective_from=AT - timedelta(hours=1))
+    record([call("late/price", organization="acme", at=AT, usage=usage(2_000, 3_000))])
+    priced = UsageEvent.objects.get(cost_usd__isnull=False)
+    typed = cost(Used(2_000, 3_000), Charged(Decimal("0.0003"), Decimal("0.0007")))
+    html = page(admin, **PER_MILLION)
+    assert answer(html) == (priced.cost_usd, typed)
+    assert "1 request left out on both sides" in said(html)
+
+
+def test_roundings_of_many_requests_are_no_difference(acme: Organization, admin: User) -> None:
+    """Each request is charged in whole nano-dollars, and the whole is rounded once."""
+    rates = {"input_usd_per_1k_tokens": Decimal("0.000000333"), "output_usd_per_1k_tokens": Decimal("0.000000333")}
+    make_price("small/a", **rates)  # A request of two thousand tokens costs 0.666 nano-dollars and is charged one.
+    record([call("small/a", organization="acme", at=AT, usage=usage(1, 1)) for _ in range(9)])
+    html = page(admin, cost_of="small/a", cost_on="small/a")
+    charged, other = answer(html) or (0, 0)
+    assert charged != other
+    assert "no difference" in said(html)
 
 
 def test_it_is_exact_to_the_last_nano_dollar(ledger: None, admin: User) -> None:
@@ -148,9 +176,10 @@ def test_it_is_exact_to_the_last_nano_dollar(ledger: None, admin: User) -> None:
     models = models_used(Report(viewer, Selection(last - timedelta(days=29), last)))
     price = TypedPrice(Decimal("0.000000001"), Decimal("0.000000003"), None)
     made = what_if(models, price)
-    used, _ = acme_sums()
+    everything = summed(UsageEvent.objects.filter(organization__slug="acme", audio_seconds=0))
+    used = Used(everything.input_tokens, everything.output_tokens, everything.cached_tokens)
     assert made.money.other == cost(used, price)
-    assert abs(sum((line.money.other for line in made.lines), Decimal(0)) - made.money.other) <= Decimal("2e-9")
+    assert abs(sum((line.money.other for line in made.rows), Decimal(0)) - made.money.other) <= Decimal("2e-9")
 
 
 def test_without_a_question_there_is_no_answer_and_no_error(ledger: None, admin: User) -> None:

@@ -1,7 +1,7 @@
 """Cards that open and charts that lead on: with the mouse, by touch and with the keyboard, while the page refreshes."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,26 @@ from django.db import OperationalError
 from playwright.sync_api import Page, expect
 
 from accounts.models import Organization, User
-from analytics.recording import record
 from analytics.reports import Report
+from ledger.recording.record import record
 from pricing.models import Price
-from tests.analytics.calls import call, failed, usage
 from tests.browser.chromium import SIZES
 from tests.browser.conftest import SignedIn, accessibility_violations
+from tests.cast import zone_at_noon
+from tests.ledger.calls import call, failed, usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime.now(UTC)
 MODELS = ("openai/gpt-oss-120b", "llama-3.3-70b-versatile", "meta-llama/llama-4-maverick-17b-128e-instruct")
+DAY_HINT = "Click to see one day alone. Drag to see some days alone"
 REFRESH = "document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))"
 
 
 @pytest.fixture
 def acme(acme: Organization) -> Organization:
-    """Where it is about noon, so that "five minutes ago" is today and midnight does not fall into a test."""
-    acme.time_zone = f"Etc/GMT{NOW.hour - 12:+d}"  # whose signs are the other way round
+    """Where it is about noon, so that "five minutes ago" is today."""
+    acme.time_zone = zone_at_noon()
     acme.save()
     return acme
 
@@ -175,7 +177,7 @@ def test_open_cards_charts_and_tables_are_accessible(ledger: None, admin: User, 
 def test_a_bar_leads_to_its_day_and_a_slice_to_its_model(ledger: None, admin: User, sign_in: SignedIn) -> None:
     page = sign_in(admin)
     drawn(page)
-    assert page.locator("#plot-cost").get_attribute("title") == "Click to see one day alone"
+    assert page.locator("#plot-cost").get_attribute("title") == DAY_HINT
     click(page, "#plot-requests", 0, 60)
     page.wait_for_url("**/?range=custom&from=*")
     assert re.search(r"from=([-0-9]+)&to=\1$", page.url)
@@ -188,6 +190,48 @@ def test_a_bar_leads_to_its_day_and_a_slice_to_its_model(ledger: None, admin: Us
     click(page, "#plot-models", 60, -100)  # the first slice begins at the top
     page.wait_for_url("**/?model=*")
     expect(page.locator(".chip", has_text="Model")).to_have_count(1)
+
+
+def test_charts_stack_by_a_choice_and_a_layer_leads_to_its_value(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin)
+    drawn(page)
+    page.get_by_role("navigation", name="Group the charts over time by").get_by_role("link", name="Model").click()
+    page.wait_for_url("**/?group=model")
+    legend = page.locator("#legend-requests")
+    expect(legend.get_by_role("listitem")).to_have_count(3)
+    layers = "document.getElementById('plot-tokens').data.map(({ name, y }) => [name, y.reduce((a, b) => a + b)])"
+    assert sorted(page.evaluate(layers)) == sorted([[model, 5 * 1_234_867] for model in MODELS])
+    expect(page.locator("#plot-cost")).to_have_attribute("title", re.compile("Click a color to see it alone"))
+    page.locator("#table-of-cost summary").click()
+    table = page.get_by_role("region", name="Cost over time, as a table")
+    expect(table.get_by_role("columnheader")).to_have_text(["When", *MODELS])
+    assert accessibility_violations(page) == []
+    record([call(MODELS[2], organization="acme", at=NOW, usage=usage(1, 1))])
+    page.evaluate(REFRESH)
+    eventually(page, f"({layers}).some(([name, sum]) => name === '{MODELS[2]}' && sum === {5 * 1_234_867 + 2})")
+    legend.get_by_role("link").first.click()
+    page.wait_for_url(re.compile(r"\?(group=model&model=|model=.*&group=model)"))
+    expect(page.locator(".chip", has_text="Model")).to_have_count(1)
+    drawn(page)
+    expect(page.locator("#legend-requests").get_by_role("listitem")).to_have_count(1)
+
+
+def test_a_drag_over_a_chart_sets_the_range(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin)
+    drawn(page)
+    page.locator("#plot-requests").scroll_into_view_if_needed()
+    box = page.locator("#plot-requests .nsewdrag").first.bounding_box()
+    assert box is not None
+    down = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, down)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 3 / 4, down, steps=5)
+    page.mouse.up()
+    page.wait_for_url("**/?range=custom&from=*")
+    first, last = map(date.fromisoformat, re.findall(r"\d{4}-\d\d-\d\d", page.url))
+    assert 6 <= (last - first).days <= 9
+    drawn(page)
+    assert len(page.evaluate("document.getElementById('plot-requests').data[0].x")) == (last - first).days + 1
 
 
 def test_the_keyboard_reaches_a_day_through_the_table(ledger: None, admin: User, sign_in: SignedIn) -> None:
@@ -245,7 +289,8 @@ def test_the_heat_map_shows_what_is_chosen_and_goes_into_a_file(
 ) -> None:
     page = sign_in(admin)
     drawn(page)
-    sums = "document.getElementById('plot-heat').data.flatMap((row) => row.marker.color).reduce((a, b) => a + b)"
+    texts = "document.getElementById('plot-heat').data.flatMap((row) => row.customdata ?? [])"
+    sums = f"{texts}.map((text) => Number(text.replaceAll(',', ''))).reduce((a, b) => a + b)"
     assert page.evaluate(sums) == 16
     heat = page.locator("#chart-heat")
     heat.get_by_role("radio", name="Tokens").check()

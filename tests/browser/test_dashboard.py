@@ -13,16 +13,25 @@ from playwright.sync_api import Locator, Page, Response, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import Organization, User
-from analytics.recording import record
-from analytics.reports import Report
+from analytics.reports import report
+from analytics.reports.planner import Planner
+from ledger.recording.record import record
 from pricing.models import Price
-from tests.analytics.calls import call, failed, usage
 from tests.browser.conftest import SignedIn, accessibility_violations
+from tests.cast import zone_at_noon
+from tests.ledger.calls import call, failed, usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime.now(UTC)
 MODELS = ("openai/gpt-oss-120b", "llama-3.3-70b-versatile", "meta-llama/llama-4-maverick-17b-128e-instruct")
+
+
+@pytest.fixture
+def acme(acme: Organization) -> Organization:
+    acme.time_zone = zone_at_noon()
+    acme.save()
+    return acme
 
 
 @pytest.fixture
@@ -106,19 +115,35 @@ def test_a_filter_changes_the_page_in_its_place(ledger: None, admin: User, sign_
     model.get_by_role("checkbox", name=MODELS[1]).check()
     page.wait_for_url("**/?model=llama-3.3-70b-versatile")
     model.get_by_role("checkbox", name=MODELS[0]).check()
-    expect(page.locator(".chip")).to_have_count(3)
+    expect(page.locator(".chip")).to_have_count(2)
     expect(model).to_have_attribute("open", "")  # the menu stays open for more
     expect(messages(page)).to_have_text("22")
     page.keyboard.press("Escape")
     expect(model).not_to_have_attribute("open", "")
     page.get_by_label(f"Remove Model {MODELS[0]}").click()
-    expect(page.locator(".chip")).to_have_count(2)
+    expect(page.locator(".chip")).to_have_count(1)
     expect(messages(page)).to_have_text("10")
     expect(model.locator(f"input[value='{MODELS[0]}']")).not_to_be_checked()
     page.go_back()
-    expect(page.locator(".chip")).to_have_count(3)
+    expect(page.locator(".chip")).to_have_count(2)
     drawn(page)
     assert page.evaluate("window.sameDocument")
+
+
+def test_more_filters_than_an_address_can_hold_are_explained(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin, "/?range=all")
+    page.evaluate("""() => {
+        const form = document.getElementById("filters");
+        for (let number = 0; number < 500; number++) {
+            const value = Object.assign(document.createElement("input"), {type: "hidden", name: "model"});
+            value.value = `a-model-of-many-${number}`;
+            form.append(value);
+        }
+        form.requestSubmit();
+    }""")
+    expect(page.locator("h1")).to_have_text("This address is too long")
+    page.go_back()
+    expect(messages(page)).to_be_visible()
 
 
 def test_a_menu_can_be_searched(ledger: None, admin: User, sign_in: SignedIn) -> None:
@@ -232,7 +257,7 @@ def test_a_failure_is_said_and_passes(
         raise OperationalError("canceling statement due to statement timeout")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Report, "_grouped", gone)
+        patch.setattr(Planner, "grouped", gone)
         page.get_by_role("radio", name="Last 7 days").check()
         expect(page.get_by_text("We couldn't load analytics. Please try again.")).to_be_visible()
         expect(page.get_by_role("heading", name="Analytics")).to_be_visible()
@@ -279,4 +304,21 @@ def test_a_user_sees_no_cost(ledger: None, user: User, sign_in: SignedIn) -> Non
     page = sign_in(user)
     drawn(page)
     assert "cost" not in page.content().lower()
-    assert page.locator(".tabs a").all_inner_texts() == ["Analytics"]
+    assert page.locator(".tabs a").all_inner_texts() == ["Analytics", "Connect"]
+
+
+def test_slow_tables_are_loaded_after_the_page(
+    ledger: None, super_admin: User, sign_in: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A click on a header sorts them where they stand."""
+    monkeypatch.setattr(report, "FEW_ORGANIZATIONS", 0)
+    page = sign_in(super_admin)
+    drawn(page)
+    table = page.get_by_role("region", name="By user")
+    expect(table.locator("tbody tr")).to_have_count(10)
+    expect(page.get_by_role("link", name="Show the tables")).to_have_count(0)
+    table.scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    table.get_by_role("link", name="User").click()
+    expect(table.locator("th[aria-sort=ascending]")).to_have_text("User")
+    assert abs(page.evaluate("scrollY") - before) < 5

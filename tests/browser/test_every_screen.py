@@ -17,6 +17,11 @@ STICKING_OUT = """[...document.querySelectorAll("main *, header *, dialog[open] 
     .filter(([, box]) => box.width > 0 && (box.left < -1 || box.right > innerWidth + 1))
     .map(([element, box]) => `${element.tagName} ${element.className} from ${box.left} to ${box.right}`)"""
 
+PLOTS_FIT = """() => [...document.querySelectorAll(".plot")].every(plot => {
+    const drawn = plot.querySelector(".main-svg");
+    return !drawn || Math.abs(drawn.getBoundingClientRect().width - plot.getBoundingClientRect().width) < 2;
+})"""
+"""Plotly follows the size of the window a little later."""
 
 ROLES: tuple[Role, ...] = ("visitor", "super admin", "admin", "user", "user without cost")
 
@@ -52,7 +57,7 @@ def problems_of(page: Page, screen: Screen) -> list[str]:
         if size == next(iter(SIZES)) or screen.open:
             screen.visit(page)
         elif page.locator(".plot").count():
-            page.wait_for_timeout(400)  # Plotly follows the size of the window a little later
+            page.wait_for_function(PLOTS_FIT)
         if page.evaluate("document.documentElement.scrollWidth") > width:
             problems.append(f"{size}: the page scrolls sideways")
         problems += [f"{size}: {element}" for element in page.evaluate(STICKING_OUT)]

@@ -12,8 +12,8 @@ from django.core.management import call_command
 from playwright.sync_api import Page, expect
 
 from accounts.models import Organization, User
-from analytics.models import UsageEvent
 from groq_client.simulator.server import SimulatorHandle, running_simulator
+from ledger.models import UsageEvent
 from pricing.cost import cost
 from pricing.models import Price
 

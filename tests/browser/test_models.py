@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from accounts.models import Organization, User
-from analytics.recording import record
-from tests.analytics.calls import call, failed, usage
+from ledger.recording.record import record
 from tests.browser.chromium import SIZES
 from tests.browser.conftest import SignedIn, accessibility_violations
+from tests.ledger.calls import call, failed, usage
 from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,8 +58,8 @@ def ledger(acme: Organization, user: User, admin: User) -> None:
 
 
 def compare(page: Page, left: str, right: str) -> None:
-    page.get_by_label("This model").select_option(left)
-    page.get_by_label("Against").select_option(right)
+    page.get_by_label("First model").select_option(left)
+    page.get_by_label("Second model").select_option(right)
     page.get_by_role("button", name="Compare").click()
 
 
@@ -71,7 +71,7 @@ def test_comparing_and_asking_what_it_would_have_cost(ledger: None, admin: User,
     expect(table.locator("tbody .name").first).to_have_text("groq/compound")
     compare(page, SLOW, FAST)
     page.wait_for_url("**#compare")
-    row = page.locator("#compare tr", has_text="Cost per priced message")
+    row = page.locator("#compare tr", has_text="Cost per priced request")
     expect(row.locator(".change")).to_contain_text("better")
     page.get_by_label("Input $", exact=True).fill("1.5")
     page.get_by_label("Output $").fill("cheap")
@@ -120,6 +120,68 @@ def test_without_javascript(ledger: None, admin: User, sign_in: SignedIn) -> Non
     expect(page.locator(".sums")).to_be_visible()
 
 
+def test_finding_a_model_and_comparing_four(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin, "/models/")
+    cards = page.locator(".model-card")
+    page.get_by_text("By capability, language, status and price").click()
+    page.get_by_label("Reasoning").check()
+    page.wait_for_url("**can=reasoning**")
+    expect(page.get_by_label("Reasoning")).to_be_checked()
+    expect(page.locator(".narrower")).to_have_attribute("open", "")
+    page.locator("#catalogue").get_by_label("Status").select_option("preview")
+    page.wait_for_url("**state=preview**")
+    expect(cards).to_have_count(2)
+    page.get_by_role("searchbox", name="Search", exact=True).fill("safeguard")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(cards).to_have_count(1)
+    expect(cards.first).to_contain_text("GPT-OSS Safeguard 20B")
+    page.locator("#catalogue").get_by_role("link", name="Clear", exact=True).click()
+    expect(cards).to_have_count(12)
+    for model in (FAST, SLOW, LONG, "groq/compound"):
+        page.get_by_role("link", name=f"Compare {model}", exact=True).click()
+        expect(page.get_by_role("link", name=f"{model} is compared below")).to_be_visible()
+    expect(page.locator("#compare thead .side")).to_have_count(4)
+    page.locator(".provider").get_by_role("link", name="Groq").click()
+    page.wait_for_url(re.compile(r"/\?(?!.*left)"))
+    expect(page.get_by_role("link", name="Overview")).to_have_attribute("aria-current", "page")
+
+
+def test_a_prompt_is_estimated_while_it_is_typed(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin, "/models/")
+    page.get_by_role("link", name="What would a prompt cost?").click()
+    page.get_by_label("Prompt").fill("What is the National Dish of India?")
+    rows = page.locator("#estimates tbody tr")
+    expect(rows.filter(has_text=CHEAP)).to_contain_text("79 tokens")
+    page.get_by_label("Length of the answer").fill("4000")
+    expect(rows.filter(has_text=CHEAP)).to_contain_text("4,000 tokens")
+    # 79 input tokens at $0.00005 and 4,000 output tokens at $0.0002 for a thousand
+    expect(rows.filter(has_text=CHEAP).locator("td").first).to_have_attribute("title", "$0.00080395")
+    assert page.url.endswith("/models/estimate/")
+    expect(page.get_by_label("Length of the answer")).to_be_focused()
+    assert accessibility_violations(page) == []
+
+
+def test_a_prompt_is_estimated_without_javascript(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(admin, "/models/estimate/", java_script_enabled=False)
+    page.get_by_label("Prompt").fill("What is the National Dish of India?")
+    page.get_by_role("button", name="Show the costs").click()
+    expect(page.locator("#estimates tbody tr").filter(has_text=CHEAP)).to_contain_text("79 tokens")
+    expect(page.get_by_label("Prompt")).to_have_value("What is the National Dish of India?")
+    assert page.url.endswith("/models/estimate/")
+
+
+def test_a_super_admin_edits_the_facts_of_a_model(ledger: None, super_admin: User, sign_in: SignedIn) -> None:
+    page = sign_in(super_admin, "/models/")
+    page.get_by_role("link", name=f"Edit the facts of {FAST}").click()
+    page.get_by_label("Made by").fill("Somebody else")
+    page.get_by_label("Vision").check()
+    page.get_by_role("button", name="Save").click()
+    card = page.locator(".model-card")
+    expect(card).to_have_count(1)
+    expect(card).to_contain_text("Somebody else")
+    expect(card).to_contain_text("Vision")
+
+
 @pytest.mark.parametrize("path", [ASKED, "/models/?cost_on=&cost_input=1,5&cost_per=1k", "/my-usage/"])
 def test_every_screen_holds_it_and_everybody_can_use_it(
     ledger: None, admin: User, user: User, acme: Organization, sign_in: SignedIn, path: str
@@ -131,7 +193,8 @@ def test_every_screen_holds_it_and_everybody_can_use_it(
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         for size, (width, height) in SIZES.items():
             page.set_viewport_size({"width": width, "height": height})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, size
+            # Charts follow the size of the window a little later.
+            page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
             assert page.evaluate(CUT_OFF) == [], size
             if (theme, size) in {("light", "desktop"), ("dark", "phone")}:
                 assert accessibility_violations(page) == [], (theme, size)

@@ -8,18 +8,20 @@ from playwright.sync_api import Page, expect
 from pytest_django.fixtures import Settings
 
 from accounts.audit import record as record_change
-from accounts.invitations import CONSOLE
+from accounts.links import CONSOLE
 from accounts.models import AuditRecord, Organization, Project, Role, User
-from analytics.recording import record
-from tests.analytics.calls import call
+from ledger.recording.record import record
 from tests.browser.chromium import SIZES
 from tests.browser.conftest import SignedIn, accessibility_violations
 from tests.cast import make_user
+from tests.ledger.calls import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PASSWORD = "a whole new battery"
 ADDRESS = "dora@example.com"
+USERNAME = "dora@example.com@acme"
+"""The link is shown, which does not prove the address."""
 LONG = "a-rather-long-name-without-any-space-in-it-that-goes-on-and-on-and-on"
 
 
@@ -52,9 +54,9 @@ def choose_password(page: Page, link: str) -> None:
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.get_by_text(f"Your password is set. Sign in as {ADDRESS}.")).to_be_visible()
+    expect(page.get_by_text(f"Your password is set. Sign in as {USERNAME}.")).to_be_visible()
     page.get_by_label("Username").focus()
-    page.keyboard.type(ADDRESS)
+    page.keyboard.type(USERNAME)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
@@ -105,7 +107,8 @@ def test_a_member_comes_rises_and_goes(sign_in: SignedIn, admin: User, acme: Org
     # All of it is told.
     page.get_by_role("link", name="Audit trail").last.click()
     told = page.locator("tbody td:nth-child(3)")
-    expect(told).to_contain_text(["Deactivate member", "Change role", "Set password", "Invite member"])
+    actions = ["Deactivate member", "Change role", "Set password", "Show password link", "Invite member"]
+    expect(told).to_contain_text(actions)
 
 
 def test_the_toggle_shows_a_user_the_cost(sign_in: SignedIn, super_admin: User, user: User, acme: Organization) -> None:
@@ -145,7 +148,7 @@ def test_a_super_admin_looks_after_all_but_themselves(
     page.get_by_label("Name", exact=True).fill("Web site")
     page.keyboard.press("Enter")
     page.get_by_role("link", name="Web site").click()
-    expect(page.get_by_text("web-site")).to_be_visible()
+    expect(page.get_by_label("Name in calls")).to_have_value("web-site")
     page.get_by_label("Name", exact=True).fill("Shop")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Shop is saved.")).to_be_visible()
@@ -229,3 +232,23 @@ def test_an_admin_cannot_touch_a_super_admin(sign_in: SignedIn, admin: User, acm
     expect(page.get_by_text("Only a Super Admin can change a Super Admin.")).to_be_visible()
     expect(page.locator("main button")).to_have_count(0)
     assert User.objects.get(pk=chief.pk).role is Role.SUPER_ADMIN
+
+
+def test_two_people_become_one(sign_in: SignedIn, admin: User, user: User, acme: Organization) -> None:
+    """By the keyboard and without JavaScript; axe-core finds nothing on the way."""
+    record([call(organization="acme", user=name) for name in ("ann", "Ann@Example.com", "Ann@Example.com")])
+    double = User.objects.get(handle="Ann@Example.com")
+    page = sign_in(admin, f"/organization/members/{double.pk}/", size="phone", java_script_enabled=False)
+    page.get_by_role("link", name="Merge into another").click()
+    page.get_by_label("Merge into").fill("ANN")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("2 become those of ann")).to_be_visible()
+    page.get_by_role("button", name="Merge", exact=True).press("Enter")
+    expect(page.get_by_text("Ann@Example.com is merged into ann.")).to_be_visible()
+    looked_at = sign_in(admin, f"/organization/members/{user.pk}/", size="phone")
+    assert violations(looked_at) == []
+    looked_at.goto(f"/organization/members/{user.pk}/merge/?into=boss")
+    assert violations(looked_at) == []
+    looked_at.goto(f"/organization/members/{user.pk}/")
+    looked_at.get_by_role("button", name="Remove Ann@Example.com").click()
+    expect(looked_at.get_by_text("Calls that say Ann@Example.com do not find ann any more.")).to_be_visible()

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from accounts.models import Organization, Project, User
-from analytics.models import UsageEvent
 from groq_client.simulator.server import SimulatorHandle, running_simulator
+from ledger.models import UsageEvent
 from pricing.models import Price
 from tests.browser.conftest import SignedIn, accessibility_violations
 
@@ -32,9 +32,10 @@ def simulator() -> Iterator[SimulatorHandle]:
 @pytest.fixture(autouse=True)
 def groq(simulator: SimulatorHandle, settings: Any, acme: Organization) -> None:
     settings.GROQ_BASE_URL = simulator.base_url
-    Price.objects.create(
-        model=MODEL, input_usd_per_1k_tokens=Decimal("0.000075"), output_usd_per_1k_tokens=Decimal("0.0003")
-    )
+    for model in (MODEL, "openai/gpt-oss-120b"):
+        Price.objects.create(
+            model=model, input_usd_per_1k_tokens=Decimal("0.000075"), output_usd_per_1k_tokens=Decimal("0.0003")
+        )
     Project.objects.create(organization=acme, slug="web", name="Website")
 
 
@@ -99,7 +100,7 @@ def test_a_person_asks_and_sees_what_is_recorded(
     badge = last_answer(page).locator(".cost.low")
     expect(badge).to_contain_text("$")
     badge.click()
-    expect(last_answer(page).locator(".explanation")).to_contain_text("total")
+    expect(last_answer(page).locator(".explanation")).to_contain_text("Total")
     page.keyboard.press("Escape")
     said = [message["role"] for message in simulator.requests[-1].body["messages"]]
     assert said == ["user", "assistant", "user"], "the conversation goes along, without the error"
@@ -133,14 +134,12 @@ def test_settings_are_in_a_sheet_on_a_phone(sign_in: SignedIn, user: User) -> No
     page = sign_in(user, "/playground/", size="phone")
     expect(page.get_by_label("Template")).to_be_hidden()
     page.get_by_role("button", name="Settings").click()
-    expect(page.get_by_label("Name of the model")).to_be_hidden()
-    page.get_by_label("Model", exact=True).select_option("Another model…")
-    page.get_by_label("Name of the model").fill("unpriced/preview")
+    page.get_by_label("Model", exact=True).select_option("openai/gpt-oss-120b")
     page.get_by_label("Stream the answer").uncheck()
     assert accessibility_violations(page) == []
     page.get_by_role("button", name="Done").click()
     say(page, "Hello")
-    expect(last_answer(page).locator(".figures")).to_contain_text("unpriced/preview", timeout=PATIENCE_MS)
+    expect(last_answer(page).locator(".figures")).to_contain_text("openai/gpt-oss-120b", timeout=PATIENCE_MS)
     assert not UsageEvent.objects.get().stream
 
 

@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from accounts.models import Organization, User
-from analytics.models import UsageEvent
-from analytics.recording import record
+from ledger.models import UsageEvent
+from ledger.recording.record import record
 from pricing.models import Price
-from tests.analytics.calls import call, usage
 from tests.browser.chromium import SIZES
 from tests.browser.conftest import SignedIn, accessibility_violations
+from tests.ledger.calls import call, usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from accounts.models import Organization, User
-from analytics.recording import record
 from groq_client.call import UsagePart
-from tests.analytics.calls import call, failed, usage
+from ledger.recording.record import record
 from tests.browser.chromium import SIZES
 from tests.browser.conftest import SignedIn
+from tests.ledger.calls import call, failed, usage
 from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,6 +88,48 @@ def test_the_drawer_by_keyboard_stays_open_while_the_list_lives(ledger: None, ad
     expect(drawer).to_be_visible()
     page.mouse.click(20, 400)  # beside the drawer
     expect(drawer).not_to_be_visible()
+
+
+def test_the_drawer_has_its_own_address(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    """Also after htmx has taken steps of its own in the history, which it goes back by loading."""
+    page = sign_in(admin, "/requests/")
+    page.locator(".ranges label", has_text="Last 7 days").click()
+    expect(page).to_have_url(re.compile("range=7d$"))
+    page.evaluate("window.sameDocument = true")
+    addresses = [str(page.locator(ROWS).nth(n).locator("a").get_attribute("href")) for n in range(4)]
+    drawer, heading = page.locator("dialog.drawer"), page.locator("#drawer-title")
+    page.locator(ROWS).nth(1).locator("a").click()
+    expect(page).to_have_url(re.compile(f"{addresses[1]}$"))
+    first = heading.inner_text()
+
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile(f"{addresses[2]}$"))
+    expect(heading).not_to_have_text(first)
+    page.keyboard.press("j")
+    expect(page).to_have_url(re.compile(f"{addresses[3]}$"))
+    drawer.get_by_role("button", name="Previous").click()
+    expect(page).to_have_url(re.compile(f"{addresses[2]}$"))
+    page.keyboard.press("k")
+    expect(heading).to_have_text(first)
+    page.keyboard.press("k")
+    expect(page).to_have_url(re.compile(f"{addresses[0]}$"))
+    expect(drawer.get_by_role("button", name="Previous")).to_be_disabled()
+
+    page.go_back()
+    expect(drawer).not_to_be_visible()
+    expect(page).to_have_url(re.compile("range=7d$"))
+    page.go_forward()
+    expect(drawer).to_be_visible()
+    expect(page).to_have_url(re.compile(f"{addresses[0]}$"))
+    page.keyboard.press("Escape")
+    expect(drawer).not_to_be_visible()
+    expect(page).to_have_url(re.compile("range=7d$"))
+    assert page.evaluate("window.sameDocument"), "nothing was loaded but the requests"
+    page.go_back()
+    expect(page).to_have_url(re.compile("/requests/$"))
+    expect(page.locator(".ranges label:has(:checked)")).to_have_text("Last 30 days")
+    page.goto(addresses[1])
+    expect(page.locator("h1")).to_have_text("Request")
 
 
 def test_an_id_is_copied_or_at_least_selected(ledger: None, admin: User, sign_in: SignedIn) -> None:

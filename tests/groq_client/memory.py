@@ -11,18 +11,26 @@ SLOWLY = {"x-sim-chunks": "20", "x-sim-chunk-delay-ms": "15"}
 
 
 class Memory:
-    """Remembers what it was told. ``only`` is the one call that ended, after everything on its way has arrived."""
+    """Remembers what it was told. ``only`` is the one call that ended, after everything on its way has arrived.
+
+    ``known`` are the error codes of calls whose end was told, be it that their usage is still being estimated.
+    """
 
     def __init__(self) -> None:
         self.started: list[Call] = []
         self.finished: list[Call] = []
+        self.known: list[str] = []
         self.threads: set[str] = set()
 
     def start(self, call: Call) -> None:
         self.started.append(call)
 
+    def ended(self, call: Call) -> None:
+        self.known.append(call.error_code)
+
     def finish(self, call: Call) -> None:
         self.threads.add(threading.current_thread().name)
+        self.known.append(call.error_code)
         self.finished.append(call)
 
     @property

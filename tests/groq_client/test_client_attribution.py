@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from groq_client import AsyncGroq, Attribution, Groq, carry_context, usage_context
+from groq_client import AsyncGroq, Attribution, Groq, carry_context, request_ids, usage_context
+from groq_client.call import Call
 from groq_client.context import attribution_of_call
 from groq_client.simulator.server import SimulatorHandle
 from tests.groq_client.memory import MESSAGES, MODEL, Memory
@@ -55,14 +57,13 @@ def test_every_header_is_understood_and_none_is_sent(sim: SimulatorHandle, clien
     assert not [name for request in sim.requests for name in request.headers if name.startswith("x-usage")]
 
 
-def test_no_header_of_ours_is_sent_wherever_it_was_set(
-    sim: SimulatorHandle, memory: Memory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GROQ_CUSTOM_HEADERS", "X-Usage-Feature: rag\nX-Other: kept")
+def test_no_header_of_ours_is_sent_wherever_it_was_set(sim: SimulatorHandle, memory: Memory) -> None:
     http = httpx.Client(headers={"x-usage-session": "from httpx"})
     client = Groq(
         api_key="gsk_test", base_url=sim.base_url, recorder=memory, http_client=http,
-        default_headers={"x-USAGE-user": "ada", "X-Usage-Request-Id": "one for all", "x-mine": "kept"},
+        default_headers={
+            "x-USAGE-user": "ada", "X-Usage-Feature": "rag", "X-Usage-Request-Id": "one for all", "x-mine": "kept"
+        },
     )  # fmt: skip
     call(client)
     call(client.with_options(timeout=5))
@@ -70,9 +71,21 @@ def test_no_header_of_ours_is_sent_wherever_it_was_set(
     assert len(sim.requests) == 3
     for request in sim.requests:
         assert not [name for name in request.headers if name.startswith("x-usage")]
-        assert (request.headers["x-mine"], request.headers["x-other"]) == ("kept", "kept")
+        assert request.headers["x-mine"] == "kept"
     assert {(c.attribution.user, c.attribution.feature) for c in memory.calls} == {("ada", "rag")}
     assert len({c.request_id for c in memory.calls}) == 2, "an id in the default headers names no single call"
+
+
+@pytest.mark.needs_sdk_to("read headers from the environment")
+def test_no_header_of_ours_is_sent_that_the_environment_names(
+    sim: SimulatorHandle, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROQ_CUSTOM_HEADERS", "X-Usage-Feature: rag\nX-Other: kept")
+    call(Groq(api_key="gsk_test", base_url=sim.base_url, recorder=memory))
+    (request,) = sim.requests
+    assert not [name for name in request.headers if name.startswith("x-usage")]
+    assert request.headers["x-other"] == "kept"
+    assert memory.only.attribution.feature == "rag"
 
 
 def test_a_context_wins_over_default_headers(sim: SimulatorHandle, memory: Memory) -> None:
@@ -128,7 +141,7 @@ def test_a_copy_may_have_its_own_recorder(client: Groq, memory: Memory) -> None:
         ("  ada  ", "ada"),
         ("a\x00d\na\x1f", "ada"),
         ("ad\ud800a", "ada"),
-        ("x" * 1000, "x" * 200),
+        ("x" * 200, "x" * 200),
         (42, "42"),
         ("Żółć 🦊", "Żółć 🦊"),
     ],
@@ -138,24 +151,51 @@ def test_values_are_cleaned(sim: SimulatorHandle, memory: Memory, value: Any, ke
     assert memory.only.attribution.user == kept
 
 
-@pytest.mark.parametrize(
-    "metadata", [{"a": "x" * 5000}, {"a": float("nan")}, {"a": [[[[[[[[[[1]]]]]]]]]]}, ["no", "mapping"]]
-)
-def test_metadata_that_is_no_small_json_is_dropped(sim: SimulatorHandle, memory: Memory, metadata: Any) -> None:
-    call(Groq(api_key="gsk_test", base_url=sim.base_url, recorder=memory, metadata=metadata))
-    assert memory.only.attribution.metadata == {"_dropped": True}
+def test_what_identifies_is_never_cut_so_that_two_become_one(sim: SimulatorHandle, memory: Memory) -> None:
+    client = Groq(api_key="gsk_test", base_url=sim.base_url, recorder=memory)
+    whole = [f"{'x' * 205}{end}" for end in "ab"]
+    for name in whole:
+        said: dict[str, Any] = dict.fromkeys(("organization", "project", "user", "expert", "template", "session"), name)
+        with usage_context(request_id=name, feature=name, **said):
+            call(client)
+    for one, other in zip(*map(texts_of, memory.calls), strict=True):
+        assert one != other
+        assert (len(one), one[:183]) == (200, "x" * 183)
 
 
-@pytest.mark.parametrize("header", ["no json", "[1]", '"text"', "{" * 5000, json.dumps({"a": "x" * 5000})])
-def test_a_metadata_header_that_is_no_small_json_is_dropped(client: Groq, memory: Memory, header: str) -> None:
-    call(client, Metadata=header)
-    assert memory.only.attribution.metadata == {"_dropped": True}
+def texts_of(call: Call) -> list[str]:
+    who = call.attribution
+    return [call.request_id, *(getattr(who, name) for name in Attribution.__slots__ if name not in ("metadata",))]
 
 
-def test_metadata_that_grows_too_large_by_merging_is_dropped(client: Groq, memory: Memory) -> None:
-    with usage_context(metadata={"a": "x" * 3000}), usage_context(metadata={"b": "y" * 3000}):
+def test_an_id_is_the_same_as_an_argument_and_as_a_header(client: Groq, memory: Memory) -> None:
+    with usage_context(session="s" * 205, expert=" e "):
         call(client)
-    assert memory.only.attribution.metadata == {"_dropped": True}
+    call(client, Session="s" * 205, Expert="e")
+    one, other = (made.attribution for made in memory.calls)
+    assert (one.session_id, one.expert_id) == (other.session_id, other.expert_id)
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [("no json", "no JSON"), ("[1]", "no JSON object"), ('"text"', "no JSON object"), ("{", "no JSON")],
+)
+def test_a_metadata_header_that_is_no_object_is_dropped(client: Groq, memory: Memory, header: str, why: str) -> None:
+    call(client, Metadata=header)
+    assert memory.only.attribution.metadata == {"_dropped": f"dropped: {why}"}
+
+
+def test_one_bad_value_of_a_metadata_header_costs_no_other(client: Groq, memory: Memory) -> None:
+    call(client, Metadata=json.dumps({"a": "x" * 5000, "b": float("nan"), "c": 1}))
+    kept = {"a": "dropped: 5,002 bytes, the limit is 4,096", "b": "dropped: NaN", "c": 1}
+    assert memory.only.attribution.metadata == kept
+
+
+def test_metadata_that_grows_too_large_by_merging_loses_its_largest_value(client: Groq, memory: Memory) -> None:
+    with usage_context(metadata={"a": "x" * 3000, "c": 1}), usage_context(metadata={"b": "y" * 3001}):
+        call(client)
+    kept = {"a": "x" * 3000, "b": "dropped: 3,003 bytes, the limit of all is 4,096", "c": 1}
+    assert memory.only.attribution.metadata == kept
 
 
 def test_metadata_becomes_plain_json(client: Groq, memory: Memory) -> None:
@@ -286,3 +326,39 @@ async def test_a_context_may_be_left_in_another_task() -> None:
     stream = generate()
     await asyncio.create_task(anext(stream))
     await asyncio.create_task(stream.aclose())
+
+
+def warned(log: pytest.LogCaptureFixture) -> int:
+    return sum("request id" in record.message for record in log.records if record.levelno == logging.WARNING)
+
+
+def test_two_calls_with_one_given_id_are_told_once(client: Groq, caplog: pytest.LogCaptureFixture) -> None:
+    name = f"order-{random.random()}"
+    call(client, Request_Id=name)
+    with usage_context(request_id=f"{name}-other"):
+        call(client)
+        call(client)  # An id of a context goes to its first call alone.
+    assert warned(caplog) == 0
+    with usage_context(request_id=name):
+        call(client)
+    assert warned(caplog) == 1
+    assert repr(name) in caplog.text
+    call(client, Request_Id=name)
+    assert warned(caplog) == 1
+
+
+def test_one_id_in_two_organizations_is_two(client: Groq, caplog: pytest.LogCaptureFixture) -> None:
+    name = f"order-{random.random()}"
+    call(client, Request_Id=name)
+    call(client, Request_Id=name, Organization="globex")
+    assert warned(caplog) == 0
+
+
+def test_few_given_ids_are_remembered(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(request_ids, "MAX_KNOWN", 3)
+    request_ids._known.clear()
+    for number in (1, 2, 3, 4, 1, 4):
+        request_ids.note_given(Attribution(request_id=str(number)))
+        assert len(request_ids._known) <= 3
+    assert warned(caplog) == 1
+    assert "'4'" in caplog.text

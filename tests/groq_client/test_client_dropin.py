@@ -118,6 +118,7 @@ def test_mypy_knows_our_own_arguments(revealed: dict[str, list[str]]) -> None:
 def test_everything_that_the_sdk_exports_is_exported() -> None:
     missing = set(groq.__all__) - set(groq_client.__all__)
     assert not missing
+    assert [name for name in groq_client.__all__ if not hasattr(groq_client, name)] == []
     for name in set(groq.__all__) - {"Groq", "AsyncGroq", "Client", "AsyncClient"}:
         assert getattr(groq_client, name) is getattr(groq, name)
     assert issubclass(Groq, groq.Groq)

@@ -241,7 +241,7 @@ def run(sim: SimulatorHandle, body: str) -> tuple[list[str], subprocess.Complete
         (
             "threading.Thread(daemon=True, target=lambda: client.chat.completions.create("
             "model='sim/timeout', messages=MESSAGES)).start(); time.sleep(0.5)",
-            ["error interrupted False"],
+            ["error interrupted True"],
             0,
         ),
         (

@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import struct
 import wave
 from decimal import Decimal
 from itertools import pairwise
@@ -19,12 +18,12 @@ from hypothesis import strategies as st
 from groq_client import AsyncGroq, CallRefused, Groq, tokens
 from groq_client.answer import MAX_KEPT_EVENTS, Answer
 from groq_client.asked import asked_of, operation_of
-from groq_client.audio import seconds_of
-from groq_client.call import MAX_COUNT
+from groq_client.audio import Length, length_of
+from groq_client.call import MAX_COUNT, Usage, UsagePart
 from groq_client.errors import code_of, message_of, message_of_body, safe_message
 from groq_client.recorder import failures
 from groq_client.simulator.server import SimulatorHandle
-from groq_client.usage import as_count, as_milliseconds, read_rate_limit, read_usage
+from groq_client.usage import as_count, as_milliseconds, consistent, read_parts, read_rate_limit, read_usage
 from tests.groq_client.memory import MESSAGES, MODEL, Memory
 
 REQUEST = httpx.Request("POST", "https://api.groq.com/openai/v1/chat/completions")
@@ -68,7 +67,7 @@ def test_a_file_is_left_where_it_stood(client: Groq, memory: Memory, tmp_path: P
     assert [call.usage.audio_seconds for call in memory.calls] == [Decimal(2)] * 3
     buffer = io.BytesIO(wav(2))
     buffer.seek(17)
-    assert seconds_of(buffer) == 2
+    assert length_of(buffer) == Length(Decimal(2), is_certain=True)
     assert buffer.tell() == 17
 
 
@@ -110,46 +109,6 @@ def test_failed_audio_uses_nothing(client: Groq, memory: Memory) -> None:
     with pytest.raises(groq.InternalServerError):
         client.audio.transcriptions.create(model="sim/error-500", file=wav(3))
     assert (memory.only.usage.audio_seconds, memory.only.usage.estimated) == (0, False)
-
-
-def element(name: str, content: bytes) -> bytes:
-    return bytes.fromhex(name) + (len(content) | 1 << 56).to_bytes(8, "big") + content
-
-
-def webm(*, duration: float | None, unknown_sizes: bool) -> bytes:
-    """What a browser records: two clusters of a second, blocks of 100 ms."""
-    info = element("2ad7b1", (1_000_000).to_bytes(3, "big"))
-    if duration is not None:
-        info += element("4489", struct.pack(">d", duration))
-    clusters = b""
-    for second in range(2):
-        blocks = b"".join(
-            element("a3", b"\x81" + (at * 100).to_bytes(2, "big", signed=True) + b"\0sound") for at in range(10)
-        )
-        content = element("e7", (second * 1000).to_bytes(2, "big")) + blocks
-        clusters += (
-            b"\x1f\x43\xb6\x75" + b"\x01" + b"\xff" * 7 + content if unknown_sizes else element("1f43b675", content)
-        )
-    body = element("1549a966", info) + clusters
-    head = element("1a45dfa3", b"\x42\x82\x84webm")
-    return head + (b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + body if unknown_sizes else element("18538067", body))
-
-
-def test_webm_is_measured() -> None:
-    assert seconds_of(webm(duration=2345.0, unknown_sizes=False)) == Decimal("2.345")
-    assert seconds_of(webm(duration=None, unknown_sizes=True)) == Decimal("1.900")
-    assert seconds_of(webm(duration=None, unknown_sizes=True)[:60]) is None
-
-
-def test_a_header_that_promises_too_much_is_not_believed() -> None:
-    endless = bytearray(wav(2))
-    endless[4:8] = endless[40:44] = b"\xff\xff\xff\xff"
-    assert seconds_of(bytes(endless)) == pytest.approx(Decimal(2), abs=Decimal("0.01"))
-
-
-@given(st.binary(max_size=300), st.sampled_from([b"", b"RIFF", b"\x1a\x45\xdf\xa3", b"ID3", b"OggS", b"fLaC"]))
-def test_measuring_never_raises(content: bytes, magic: bytes) -> None:
-    assert seconds_of(magic + content) is None or True
 
 
 def test_speech_is_counted_in_characters(client: Groq, memory: Memory) -> None:
@@ -200,7 +159,7 @@ def test_subsets_stay_subsets() -> None:
          "completion_tokens_details": {"reasoning_tokens": 99}}
     )  # fmt: skip
     assert reported is not None
-    assert (reported.usage.cached_tokens, reported.usage.reasoning_tokens) == (10, 5)
+    assert (reported.usage.cached_tokens, reported.usage.reasoning_tokens, reported.usage.estimated) == (10, 5, True)
 
 
 def test_the_responses_api_names_its_tokens_otherwise() -> None:
@@ -210,7 +169,9 @@ def test_the_responses_api_names_its_tokens_otherwise() -> None:
     assert operation_of("POST", "https://api.groq.com/openai/v1/responses?x=1") == "chat"
 
 
-@pytest.mark.parametrize("bad", [-1, MAX_COUNT + 1, 2**63, 1.5, 10.0, "7", None, True, math.nan, math.inf, [], {}])
+@pytest.mark.parametrize(
+    "bad", [-1, MAX_COUNT + 1, 2**63, 1.5, -2.0, 1e300, "7", None, True, math.nan, math.inf, [], {}]
+)
 def test_an_impossible_count_is_no_count(bad: Any) -> None:
     assert as_count(bad) is None
     reported = read_usage({"prompt_tokens": bad, "completion_tokens": 3})
@@ -218,7 +179,69 @@ def test_an_impossible_count_is_no_count(bad: Any) -> None:
     assert (reported.input_tokens, reported.output_tokens, reported.is_whole) == (None, 3, False)
 
 
-NAMES = ["prompt_tokens", "completion_tokens", "cached_tokens", "prompt_tokens_details", "queue_time", "models"]
+def test_a_whole_number_is_a_count_however_it_is_written() -> None:
+    assert (as_count(12.0), as_count(0.0), as_count(float(MAX_COUNT))) == (12, 0, MAX_COUNT)
+    reported = read_usage({"prompt_tokens": 12.0, "completion_tokens": 3.0, "total_tokens": 15.0})
+    assert reported is not None
+    usage = reported.usage
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.estimated) == (12, 3, 15, False)
+
+
+@pytest.mark.parametrize("empty", [None, "", 0, -1, 0.0])
+def test_counts_stand_under_either_name(empty: Any) -> None:
+    raw = {"prompt_tokens": empty, "completion_tokens": empty, "input_tokens": 7, "output_tokens": 3}
+    details = {"prompt_tokens_details": {"cached_tokens": empty}, "input_tokens_details": {"cached_tokens": 2}}
+    reported = read_usage(raw | details)
+    assert reported is not None
+    assert (reported.input_tokens, reported.output_tokens, reported.usage.cached_tokens) == (7, 3, 2)
+    only_output = read_usage({"output_tokens": 3})
+    assert only_output is not None
+    assert (only_output.input_tokens, only_output.output_tokens) == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("usage", "mended"),
+    [
+        (Usage(100, 50, 150, 64, 20), Usage(100, 50, 150, 64, 20)),
+        (Usage(100, 50), Usage(100, 50, 150)),  # no total was said
+        (Usage(100, 50, 999), Usage(100, 50, 150, estimated=True)),
+        (Usage(100, 50, 150, cached_tokens=900), Usage(100, 50, 150, cached_tokens=100, estimated=True)),
+        (Usage(100, 50, 150, reasoning_tokens=51), Usage(100, 50, 150, reasoning_tokens=50, estimated=True)),
+        (
+            Usage(9, 9, 18, parts=(UsagePart("a", Usage(9, 9, 18, cached_tokens=10)),)),
+            Usage(9, 9, 18, estimated=True, parts=(UsagePart("a", Usage(9, 9, 18, 9, estimated=True)),)),
+        ),
+        (Usage(audio_seconds=Decimal(3)), Usage(audio_seconds=Decimal(3))),
+    ],
+)
+def test_what_contradicts_is_mended_and_marked(usage: Usage, mended: Usage) -> None:
+    assert consistent(usage) == mended
+    assert consistent(mended) == mended
+
+
+@pytest.mark.parametrize("reading", ["document", "events"])
+def test_counts_that_contradict_come_through_the_sdk(client: Groq, memory: Memory, reading: str) -> None:
+    answer = client.chat.completions.create(
+        model=f"sim/usage-contradicts/{MODEL}", messages=MESSAGES, stream=reading == "events"
+    )
+    if reading == "events":
+        list(answer)
+    usage = memory.only.usage
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (80, 7, 87)
+    assert (usage.cached_tokens, usage.reasoning_tokens, usage.estimated) == (80, 7, True)
+
+
+NAMES = [
+    "prompt_tokens",
+    "completion_tokens",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cached_tokens",
+    "prompt_tokens_details",
+    "queue_time",
+    "models",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(NAMES), inner),
@@ -231,7 +254,7 @@ def test_reading_usage_never_raises(raw: Any) -> None:
         usage = reported.usage
         assert 0 <= usage.cached_tokens <= usage.input_tokens <= MAX_COUNT
         assert 0 <= usage.reasoning_tokens <= usage.output_tokens <= MAX_COUNT
-        assert 0 <= usage.total_tokens <= 2 * MAX_COUNT
+        assert usage.total_tokens == usage.input_tokens + usage.output_tokens
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.1, "1", None, True])
@@ -262,6 +285,113 @@ def test_usage_that_comes_twice_is_counted_once(client: Groq, memory: Memory) ->
     list(client.chat.completions.create(model=f"sim/ok/{MODEL}", messages=MESSAGES, stream=True))
     twice, once = memory.calls
     assert twice.usage == once.usage
+
+
+def test_zeros_never_replace_counts(client: Groq, memory: Memory) -> None:
+    for fault in ("ok", "usage-then-zero"):
+        list(client.chat.completions.create(model=f"sim/{fault}/{MODEL}", messages=MESSAGES, stream=True))
+    once, then_zero = memory.calls
+    assert once.usage.input_tokens > 0
+    assert then_zero.usage == once.usage
+
+
+def test_zeros_beside_text_are_not_believed(client: Groq, memory: Memory) -> None:
+    for stream in (False, True):
+        answer: Any = client.chat.completions.create(model=f"sim/usage-zero/{MODEL}", messages=MESSAGES, stream=stream)
+        if stream:
+            list(answer)
+    for call in memory.calls:
+        assert call.usage.estimated
+        assert min(call.usage.input_tokens, call.usage.output_tokens) > 5
+
+
+ZEROS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+
+@pytest.mark.parametrize(
+    ("message", "counts", "believed"),
+    [
+        ({"content": ""}, (0, 0), (0, 0)),  # nothing came
+        ({"content": ""}, (9, 0), (9, 0)),
+        ({"content": "Four."}, (0, 0), (None, None)),
+        ({"content": "Four."}, (9, 0), (9, None)),
+        ({"content": None, "tool_calls": [{"function": {"name": "get", "arguments": "{}"}}]}, (9, 0), (9, None)),
+        ({"content": ""}, (0, 5), (None, 5)),  # hidden reasoning is written, and paid, for some prompt
+    ],
+)
+def test_a_zero_is_believed_only_where_nothing_came(message: Any, counts: Any, believed: Any) -> None:
+    for kind, key in (("application/json", "message"), ("text/event-stream", "delta")):
+        answer = Answer("chat", kind)
+        usage = {"prompt_tokens": counts[0], "completion_tokens": counts[1]}
+        events = event(model="m", choices=[{key: message}]) + event(model="m", choices=[], x_groq={"usage": usage})
+        if key == "message":
+            answer.take_document(json.dumps({"choices": [{key: message}], "usage": usage}).encode())
+        else:
+            answer.feed(events)
+        reported = answer.believed()
+        assert reported is not None
+        assert (reported.input_tokens, reported.output_tokens) == believed
+
+
+def test_text_after_an_early_zero_is_kept_for_an_estimate() -> None:
+    answer = Answer("chat", "text/event-stream")
+    answer.feed(event(model="m", choices=[], usage={"prompt_tokens": 9, "completion_tokens": 0}))
+    answer.feed(chunk("one ") + chunk("two"))
+    assert answer.texts()[0].content == ["one ", "two"]
+
+
+def test_later_counts_replace_earlier_ones_and_later_zeros_do_not() -> None:
+    answer = Answer("chat", "text/event-stream")
+    first = {"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 64}}
+    answer.feed(event(model="m", choices=[], usage=first) + event(usage={"prompt_tokens": 0, "completion_tokens": 50}))
+    answer.feed(event(x_groq={"usage": {"prompt_tokens": None, "completion_tokens": 0, "total_tokens": 0}}))
+    assert answer.reported is not None
+    usage = answer.reported.usage
+    assert (answer.reported.input_tokens, answer.reported.output_tokens) == (100, 50)
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.cached_tokens) == (100, 50, 150, 64)
+    assert not usage.estimated
+
+
+def test_an_embedding_of_no_tokens_is_not_believed() -> None:
+    answer = Answer("embedding", "application/json")
+    answer.take_document(b'{"data": [{}], "usage": {"prompt_tokens": 0, "total_tokens": 0}}')
+    reported = answer.believed()
+    assert reported is not None
+    assert (reported.input_tokens, reported.output_tokens) == (None, 0)
+
+
+# The parts of a compound call
+
+
+def breakdown(*usages: Any) -> Any:
+    return {"models": [{"model": f"m{number}", "usage": usage} for number, usage in enumerate(usages)]}
+
+
+def test_later_zeros_never_replace_the_counts_of_parts() -> None:
+    answer = Answer("chat", "text/event-stream")
+    one, other = {"prompt_tokens": 10, "completion_tokens": 2}, {"prompt_tokens": 30.0, "completion_tokens": 4}
+    answer.feed(event(model="m", choices=[], x_groq={"usage_breakdown": breakdown(one, other)}))
+    for later in (breakdown(ZEROS, ZEROS), breakdown(ZEROS, other), breakdown(ZEROS), None):
+        answer.feed(event(model="m", choices=[], usage_breakdown=later))
+        assert [part.usage.total_tokens for part in answer.parts] == [12, 34]
+
+
+def test_the_parts_tell_what_the_whole_does_not() -> None:
+    for usage in (None, ZEROS):
+        answer = Answer("chat", "text/event-stream")
+        one = {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
+        answer.feed(chunk("text") + event(model="m", usage=usage, usage_breakdown=breakdown(one, one)))
+        reported = answer.believed()
+        assert reported is not None
+        assert (reported.input_tokens, reported.output_tokens) == (20, 4)
+        assert (reported.usage.cached_tokens, reported.usage.estimated) == (8, False)
+
+
+@pytest.mark.parametrize("bad", [None, {}, {"prompt_tokens": -1, "completion_tokens": 2}, {"prompt_tokens": 5}])
+def test_a_breakdown_with_a_hole_is_none(bad: Any) -> None:
+    """Its cost would be a part of the cost that looks like the whole; without it the call is unpriced."""
+    assert read_parts(breakdown({"prompt_tokens": 10, "completion_tokens": 2}, bad)) == ()
+    assert read_parts(breakdown(ZEROS, ZEROS)) == ()
 
 
 def test_cached_tokens_of_an_answer_by_kind_of_memory() -> None:
@@ -415,7 +545,14 @@ def test_a_failed_generation_is_never_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["gsk_abcDEF1234567890xyz", "Bearer abc.def-ghi", "sk-proj-abcdefgh12345678", "my own strange key"]
+    "key",
+    [
+        "gsk_abcDEF1234567890xyz",
+        "gul_abcDEF1234567890xyz",
+        "Bearer abc.def-ghi",
+        "sk-proj-abcdefgh12345678",
+        "my own strange key",
+    ],
 )
 def test_a_key_is_never_kept(key: str) -> None:
     kept = safe_message(f"Wrong key {key} given", (), "my own strange key")

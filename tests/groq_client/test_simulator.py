@@ -463,7 +463,9 @@ def test_chunks_asked_for_do_not_turn_a_tool_call_into_text(client: groq.Groq) -
     assert text_of(list(stream(client, tools=[WEATHER], sim={"chunks": 10}))) == ""
 
 
-@pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"timeout", "slow-first-byte", "retry-then-success"}))
+@pytest.mark.parametrize(
+    "fault", sorted(set(FAULTS) - {"timeout", "never-done", "slow-first-byte", "retry-then-success"})
+)
 @pytest.mark.parametrize("streamed", ["true", "false"])
 def test_no_fault_breaks_the_simulator_itself(simulator: SimulatorHandle, fault: str, streamed: str) -> None:
     body = '{"model": "sim/%s/%s", "messages": [{"role": "user", "content": ""}], "max_tokens": 1, "stream": %s}'
@@ -507,6 +509,31 @@ def test_nonsense_is_a_400(simulator: SimulatorHandle, body: bytes) -> None:
     answer = post(simulator, body)
     assert answer.status_code == 400
     assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x" * 1_000_000,
+        b"--b\r\nfoo",
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\ncut',
+        b'--b\r\nContent-Disposition: form-data; name="m"\r\n\r\n\xff\r\n--b--\r\n',
+        b'--b\r\nContent-Disposition: form-data; name="m"\r\nContent-Transfer-Encoding: zip\r\n\r\nm\r\n--b--\r\n',
+        b'--b\r\nContent-Disposition: form-data; name="m"\r\nContent-Type: text/plain; charset=x\r\n\r\nm\r\n--b--\r\n',
+    ],
+    ids=["nothing", "no boundary", "no header", "cut", "not UTF-8", "unknown transfer coding", "unknown charset"],
+)
+def test_a_broken_form_is_a_400(simulator: SimulatorHandle, body: bytes) -> None:
+    headers = {"authorization": "Bearer x", "content-type": "multipart/form-data; boundary=b"}
+    url = f"{simulator.base_url}/openai/v1/audio/transcriptions"
+    assert httpx.post(url, headers=headers, content=body).status_code == 400
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=b"])
+def test_a_body_that_is_not_compressed_as_it_says_is_a_400(simulator: SimulatorHandle, content_type: str) -> None:
+    headers = {"content-encoding": "gzip", "content-type": content_type}
+    assert post(simulator, b"--b\r\nno gzip", **headers).status_code == 400
 
 
 @pytest.mark.parametrize("content", ["\ud800", "\x00", None, 5, [{"type": "text", "text": "Hi"}], [{"type": "x"}], {}])
@@ -706,6 +733,18 @@ def test_stream_without_done(client: groq.Groq, simulator: SimulatorHandle) -> N
     body = b'{"model": "%s", "messages": [{"role": "user", "content": "x"}], "stream": true}'
     assert b"[DONE]" not in post(simulator, body % b"sim/no-done").content
     assert post(simulator, body % b"sim/ok").content.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_stream_that_ends_half_way(client: groq.Groq) -> None:
+    chunks = list(stream(client, "sim/half"))
+    assert chunks[-1].choices[0].finish_reason is None
+    assert text_of(chunks)
+
+
+def test_a_stream_that_is_never_done(client: groq.Groq) -> None:
+    chunks, error = collect(stream(client.with_options(timeout=0.3), "sim/never-done"))
+    assert isinstance(error, httpx.ReadTimeout)
+    assert chunks[-1].choices[0].finish_reason == "stop"
 
 
 def test_empty_choices(client: groq.Groq) -> None:

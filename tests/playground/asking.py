@@ -7,6 +7,19 @@ from django.test import Client
 
 PAGE, ANSWERS = "/playground/", "/playground/answers/"
 MODEL = "openai/gpt-oss-20b"
+FAULTS = {
+    "error-401": "did not accept this server's key",
+    "error-404": "does not know this model",
+    "error-413": "too long for this model",
+    "error-429": "rate limit is reached",
+    "error-503": "has a problem",
+    "cut": "connection to Groq failed",
+    "error-midstream": "in the middle of its answer",
+    "truncated-json": "could not be read",
+    "timeout": "did not answer in time",
+    "slow-chunks": "",
+}
+"""Of the simulator, with what the page says of each."""
 
 
 def question(message: str = "Hello", **more: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from accounts.models import Organization
 from groq_client.simulator.server import SimulatorHandle, running_simulator
 from pricing.models import Price
-from tests.playground.asking import MODEL
+from tests.playground.asking import FAULTS, MODEL
 
 
 @pytest.fixture(scope="package")
@@ -28,6 +28,9 @@ def groq(simulator: SimulatorHandle, settings: Any) -> SimulatorHandle:
 
 @pytest.fixture(autouse=True)
 def price(default_organization: Organization) -> Price:
-    return Price.objects.create(
-        model=MODEL, input_usd_per_1k_tokens=Decimal("0.000075"), output_usd_per_1k_tokens=Decimal("0.0003")
-    )
+    """The usual model's price. The models that stand for faults of the simulator have one too, since only models with a
+    price are offered."""
+    rates = {"input_usd_per_1k_tokens": Decimal("0.000075"), "output_usd_per_1k_tokens": Decimal("0.0003")}
+    for fault in FAULTS:
+        Price.objects.create(model=f"sim/{fault}", **rates)
+    return Price.objects.create(model=MODEL, **rates)

@@ -1,17 +1,27 @@
 """The playground's page and its answers: what is asked, whom it is booked on, what is recorded and shown of it."""
 
 import json
+import re
+from dataclasses import replace
+from html import unescape
+from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.timezone import now
 
 from accounts.models import Organization, Project, User
-from analytics.models import UsageEvent
+from accounts.places import Places
 from groq_client.simulator.server import SimulatorHandle
-from playground import asking
+from ledger.models import UsageEvent
+from ledger.recording.record import record
+from playground import asking, views
 from playground.conversation import MAX_TURNS, is_session
-from tests.cast import signed_in
-from tests.playground.asking import ANSWERS, MODEL, PAGE, ask, lines_of, question, text_of
+from playground.limits import SPENT
+from pricing.models import Price
+from tests.cast import signed_in, zone_at_noon
+from tests.ledger.calls import call, usage
+from tests.playground.asking import ANSWERS, FAULTS, MODEL, PAGE, ask, lines_of, question, text_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -89,10 +99,55 @@ def test_only_projects_of_the_organization_can_be_chosen(
     assert not UsageEvent.objects.exists()
 
 
-def test_another_model_is_named(groq: SimulatorHandle, user: User) -> None:
-    assert text_of(ask(signed_in(user), model="", other_model="unpriced/preview"))
-    assert the_event().model == "unpriced/preview"
-    assert "name of one" in ask(signed_in(user), model="")[0]["error"]["message"]
+def test_only_models_with_a_price_that_is_enabled_are_asked(groq: SimulatorHandle, user: User, price: Price) -> None:
+    client = signed_in(user)
+    assert "valid choice" in ask(client, model="unpriced/preview")[0]["error"]["message"]
+    assert "Choose a model" in ask(client, model="")[0]["error"]["message"]
+    Price.objects.create(model=MODEL, enabled=False, output_usd_per_1k_tokens=1)
+    assert "valid choice" in ask(client)[0]["error"]["message"]
+    assert not groq.requests
+
+
+# Limits
+
+
+def test_what_is_sent_has_a_limit(groq: SimulatorHandle, user: User) -> None:
+    turns = json.dumps([{"role": "user", "content": "x" * 49_000}] * 3)
+    assert "too long" in ask(signed_in(user), history=turns)[0]["error"]["message"]
+    assert "8000" in ask(signed_in(user), "x" * 8_001)[0]["error"]["message"]
+    assert not groq.requests
+
+
+def test_a_person_has_a_few_messages_on_their_way_at_once(
+    groq: SimulatorHandle, user: User, colleague: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = Places(3, 1)
+    monkeypatch.setattr(views, "ASKS", few)
+    with few.taken(user.pk):
+        said = ask(signed_in(user))
+        assert "on their way already" in said[-1]["error"]["message"]
+        assert "on their way already" in sent(signed_in(user), "Keep me")
+        assert not groq.requests
+        assert text_of(ask(signed_in(colleague)))
+    assert text_of(ask(signed_in(user)))
+    assert few.number_taken == 0
+
+
+def test_a_person_may_spend_so_much_a_day(
+    groq: SimulatorHandle, user: User, colleague: User, settings: Any, acme: Organization
+) -> None:
+    Organization.objects.filter(pk=acme.pk).update(time_zone=zone_at_noon())
+    settings.PLAYGROUND_DAILY_USD = 1
+    spent = replace(usage(0, 3_000_000), total_tokens=3_000_000)  # 90 cents
+    record([call(MODEL, organization="acme", user="ann", feature="playground", at=now(), usage=spent)])
+    assert text_of(ask(signed_in(user)))
+    record([call(MODEL, organization="acme", user="ann", feature="playground", at=now(), usage=spent)])
+    response = signed_in(user).post(ANSWERS, question())
+    assert (response.status_code, lines_of(response)[0]["error"]["message"]) == (429, SPENT)
+    assert SPENT in signed_in(user).post(PAGE, question()).content.decode()
+    assert text_of(ask(signed_in(colleague)))
+    settings.PLAYGROUND_DAILY_USD = 0
+    assert text_of(ask(signed_in(user)))
 
 
 # The conversation
@@ -117,22 +172,12 @@ def test_each_page_is_a_session_of_its_own_and_no_other_name_is_taken(groq: Simu
 # Failures
 
 
-FAULTS = {
-    "error-401": "did not accept this server's key",
-    "error-404": "does not know this model",
-    "error-413": "too long for this model",
-    "error-429": "rate limit is reached",
-    "error-503": "has a problem",
-    "cut": "connection to Groq failed",
-    "error-midstream": "in the middle of its answer",
-    "truncated-json": "could not be read",
-}
-
-
 def test_what_goes_wrong_is_said_with_the_code_that_is_recorded(groq: SimulatorHandle, user: User) -> None:
     client = signed_in(user)
     for fault, words in FAULTS.items():
-        lines = ask(client, model="", other_model=f"sim/{fault}")
+        if fault in ("timeout", "slow-chunks"):  # which take their time
+            continue
+        lines = ask(client, model=f"sim/{fault}")
         error, event = lines[-1]["error"], UsageEvent.objects.get(request_id=lines[0]["request_id"])
         assert words in error["message"]
         assert (event.status, event.error_code) == ("error", error["code"])
@@ -143,7 +188,7 @@ def test_what_goes_wrong_is_said_with_the_code_that_is_recorded(groq: SimulatorH
 
 def test_a_timeout_is_told(groq: SimulatorHandle, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "TIMEOUT_SECONDS", 0.2)
-    error = ask(signed_in(user), model="", other_model="sim/timeout")[-1]["error"]
+    error = ask(signed_in(user), model="sim/timeout")[-1]["error"]
     assert (error["code"], error["message"]) == ("timeout", "Groq did not answer in time.")
     assert the_event().error_code == "timeout"
 
@@ -183,7 +228,7 @@ def test_other_peoples_figures_are_missing(
     request_id = ask(signed_in(user))[0]["request_id"]
     assert figures(signed_in(colleague), request_id) == "404"
     assert figures(signed_in(outsider), request_id) == "404"
-    assert figures(signed_in(user), "0" * 32) == figures(signed_in(user), "%00") == "404"
+    assert figures(signed_in(user), "0" * 32) == figures(signed_in(user), "%20") == "404"
     assert request_id not in figures(signed_in(stranger), request_id)
     assert figures(Client(), request_id) == "302"
 
@@ -191,31 +236,41 @@ def test_other_peoples_figures_are_missing(
 # Without JavaScript
 
 
+def sent(client: Client, *arguments: Any, **more: Any) -> str:
+    """The page that comes back when a plain form is sent."""
+    return b"".join(client.post(PAGE, question(*arguments, **more))).decode()
+
+
+def field(page: str, name: str) -> str:
+    """What a field of the page holds."""
+    if found := re.search(rf'<textarea name="{name}"[^>]*>\s*(.*?)</textarea>', page, re.DOTALL):
+        return unescape(found[1])
+    (found_input,) = re.findall(rf'<input[^>]* name="{name}"[^>]*>', page)
+    value = re.search(r' value="([^"]*)"', found_input)
+    return unescape(value[1]) if value else ""
+
+
 def test_a_plain_form_gets_the_whole_answer_with_its_figures(groq: SimulatorHandle, admin: User) -> None:
     client = signed_in(admin)
-    response = client.post(PAGE, question("What is <b>bold</b>?", template="greeting"))
-    page = response.content.decode()
+    page = sent(client, "What is <b>bold</b>?", template="greeting")
     assert "What is &lt;b&gt;bold&lt;/b&gt;?" in page
     assert 'class="cost low' in page
     assert not the_event().stream
-    form = response.context["form"]
-    again = client.post(PAGE, question("And then?", history=form["history"].value(), session=form["session"].value()))
-    assert again.content.decode().count('class="cost low') == 2
-    assert [turn.role for turn, _ in again.context["turns"]] == ["user", "assistant"] * 2
-    assert form["template"].value() == "greeting"
+    assert field(page, "template") == "greeting"
+    again = sent(client, "And then?", history=field(page, "history"), session=field(page, "session"))
+    assert again.count('class="cost low') == 2
+    assert [turn["role"] for turn in json.loads(field(again, "history"))] == ["user", "assistant"] * 2
     assert UsageEvent.objects.values("session_id").distinct().count() == 1
 
 
 def test_a_plain_form_keeps_the_message_that_failed(groq: SimulatorHandle, user: User) -> None:
-    response = signed_in(user).post(PAGE, question("Keep me", model="", other_model="sim/error-429"))
-    page = response.content.decode()
+    page = sent(signed_in(user), "Keep me", model="sim/error-429")
     assert "rate limit is reached" in page
     assert the_event().error_code in page
-    assert response.context["form"]["message"].value() == "Keep me"
-    assert response.context["form"]["history"].value() == "[]"
+    assert (field(page, "message").strip(), field(page, "history")) == ("Keep me", "[]")
 
 
 def test_a_plain_form_makes_a_deliberate_error(groq: SimulatorHandle, user: User) -> None:
-    page = signed_in(user).post(PAGE, question("", action="fail")).content.decode()
+    page = sent(signed_in(user), "", action="fail")
     assert "does not know this model" in page
     assert the_event().error_code in page

@@ -1,63 +1,42 @@
 """Answers over the server that runs in production: they come in pieces, and a reader who goes away ends the call."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
-from django.db import connections
 
 from accounts.models import User
-from analytics.models import UsageEvent
 from groq_client.simulator.server import SimulatorHandle
+from ledger.models import UsageEvent
 from tests.cast import signed_in
-from tests.playground.asking import ANSWERS, question
-from tests.running_demo import ROOT, free_port, wait_until
+from tests.playground.asking import ANSWERS, PAGE, question
+from tests.running_demo import wait_until
+from tests.served import served
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SLOW = {"model": "", "other_model": "sim/slow-chunks"}
+SLOW = {"model": "sim/slow-chunks"}
 """A fifth of a second between the chunks."""
-NEVER = {"model": "", "other_model": "sim/timeout"}
+NEVER = {"model": "sim/timeout"}
 CSRF = "x" * 32
 
 Lines = Iterator[dict[str, Any]]
 Stream = Callable[..., Any]
 
 
-def database_url() -> str:
-    """Of the test database, for another process."""
-    parameters = connections["default"].get_connection_params()
-    said = {name: parameters[name] for name in ("host", "port", "user", "password") if parameters.get(name)}
-    return f"postgresql:///{parameters['dbname']}?{urlencode(said)}"
-
-
 @pytest.fixture(scope="module")
 def address(django_db_setup: None, django_db_blocker: Any, simulator: SimulatorHandle) -> Iterator[str]:
     """gunicorn as in ``make demo``, with the simulator as its Groq."""
-    with django_db_blocker.unblock():
-        environment = {"DATABASE_URL": database_url(), "GROQ_API_KEY": "gsk_test", "GROQ_BASE_URL": simulator.base_url}
-    port = free_port()
-    arguments = ["-m", "gunicorn", "usage_dashboard.asgi:application", "--worker-class", "asgi", "--workers", "2"]
-    arguments += ["--bind", f"127.0.0.1:{port}", "--graceful-timeout", "3", "--no-control-socket"]
-    server = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment})
-    wait_until(lambda: is_listening(port), 60)
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(20)
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    groq = {"GROQ_API_KEY": "gsk_test", "GROQ_BASE_URL": simulator.base_url}
+    limits = {"DATABASE_POOL_SIZE": "2", "PLAYGROUND_ASKS_PER_PERSON": "8"}
+    with django_db_blocker.unblock(), served(**groq, **limits) as address:
+        yield address
 
 
 @pytest.fixture
@@ -92,7 +71,7 @@ def stream(address: str, user: User) -> Iterator[Stream]:
 
 
 def event_of(request_id: str) -> UsageEvent:
-    wait_until(lambda: UsageEvent.objects.filter(request_id=request_id).exists(), 10)
+    wait_until(lambda: UsageEvent.objects.filter(request_id=request_id).exists(), 60)
     return UsageEvent.objects.get(request_id=request_id)
 
 
@@ -134,9 +113,41 @@ def test_a_reader_who_goes_away_before_the_first_word_ends_the_call(stream: Stre
 def test_readers_do_not_wait_for_each_other(stream: Stream) -> None:
     """More of them than the server has workers."""
     started = time.monotonic()
+    asked = []  # kept: lines that are dropped end their call
     with ExitStack() as stack:
         for _ in range(5):
             lines = stack.enter_context(stream("Write a long, detailed report.", **SLOW))
+            asked.append(lines)
             assert next(lines)["request_id"]
             assert next(lines)["text"]
         assert time.monotonic() - started < 8
+
+
+def test_those_who_wait_for_groq_hold_no_connection(
+    stream: Stream, address: str, user: User, simulator: SimulatorHandle
+) -> None:
+    """Twice as many of them as the server has connections, half of them without JavaScript; and then pages."""
+    simulator.requests.clear()
+    session = signed_in(user).cookies["sessionid"].value
+    with ExitStack() as stack:
+        asked = [stack.enter_context(stream(**NEVER)) for _ in range(4)]  # kept: lines that are dropped end their call
+        assert all(next(lines)["request_id"] for lines in asked)
+        for _ in range(4):
+            stack.enter_context(plain_form(address, session))
+        wait_until(lambda: len(simulator.requests) >= 8, 60)
+        with httpx.Client(base_url=address, cookies={"sessionid": session}, timeout=30) as client:
+            assert {client.get("/").status_code for _ in range(6)} == {200}
+    wait_until(lambda: UsageEvent.objects.count() >= 8, 60)
+
+
+@contextmanager
+def plain_form(address: str, session: str) -> Iterator[None]:
+    """Sends the page's form and waits for no answer; leaving it closes the connection."""
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Cookie": f"sessionid={session}; csrftoken={CSRF}",
+        "X-CSRFToken": CSRF,
+    }
+    with closing(HTTPConnection(address.removeprefix("http://"))) as connection:
+        connection.request("POST", PAGE, urlencode({**question(**NEVER), "stream": ""}), headers)
+        yield

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
+from accounts import generation
 from accounts.models import Organization
-from pricing.book import GENERATION_SQL, PriceBook, current
+from pricing.book import PriceBook, current
 from pricing.models import Price, pick_in_force
 from tests.cast import connect
 from tests.pricing.prices import MODEL, START, make_price
@@ -77,17 +78,18 @@ def test_the_next_call_sees_an_edit_as_soon_as_it_is_committed(connection: Conne
 @pytest.mark.django_db(transaction=True)
 def test_a_generation_that_was_fetched_already_saves_the_look(connection: Connection) -> None:
     make_price()
-    row = connection.execute(GENERATION_SQL).fetchone()
-    found = current(connection, row)
-    assert found.generation == row
-    assert current(connection, row) is found
+    now = generation.current(connection)
+    found = current(connection, now)
+    make_price()
+    assert current(connection, now) is found
+    assert current(connection, generation.current(connection)) is not found
 
 
 @pytest.mark.django_db(transaction=True)
 def test_entries_committed_out_of_order_are_noticed(connection: Connection) -> None:
     """The lower id commits last: the highest id alone would not tell."""
-    columns = "provider, model, audio_minimum_seconds, enabled, effective_from, source_note, created_at"
-    values = f"'groq', '{MODEL}', 10, true, '2026-01-01', '', '2026-01-01'"
+    columns = "provider, model, audio_minimum_seconds, tool_rates, enabled, effective_from, source_note, created_at"
+    values = f"'groq', '{MODEL}', 10, '{{}}', true, '2026-01-01', '', '2026-01-01'"
     connection.execute(f"INSERT INTO pricing_price (id, {columns}) VALUES (9002, {values})")
     before = current(connection)
     connection.execute(f"INSERT INTO pricing_price (id, {columns}) VALUES (9001, {values})")
@@ -117,7 +119,7 @@ def test_threads_share_it_while_prices_change(connection: Connection) -> None:
         with connect() as own:
             while not done.is_set():
                 least = committed[0]
-                if current(own).generation.versions < least:
+                if len(current(own)._scopes.get(("groq", MODEL, None), ())) < least:
                     wrong.append(least)
 
     readers = [threading.Thread(target=read) for _ in range(4)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.cost import charges, cost, rounded, total_cost
+from pricing.cost import charges, cost, rounded, tool_charges, total_cost
 from tests.pricing.prices import Charged, Used
 
 COUNTS = st.integers(0, 2**63 - 1)
@@ -16,6 +16,9 @@ RATES = st.integers(0, 1_000 * 10**9).map(lambda nano: Decimal(nano).scaleb(-9))
 SECONDS = st.integers(0, 10**9).map(lambda ms: Decimal(ms).scaleb(-3))
 USAGES = st.builds(Used, COUNTS, COUNTS, COUNTS, SECONDS, COUNTS)
 PRICES = st.builds(Charged, RATES, RATES, st.none() | RATES, RATES, st.integers(0, 600), RATES)
+TOOLS = st.sampled_from(["web_search", "browser_open", "code_interpreter", "x"])
+USES = st.dictionaries(TOOLS, st.integers(0, 10**9))
+TOOL_RATES = st.dictionaries(TOOLS, RATES)
 TIERS = st.sampled_from(["", "on_demand", "flex", "batch"])
 
 
@@ -192,3 +195,36 @@ def test_nothing_used_costs_nothing() -> None:
 def test_impossible_usage_is_refused(usage: Used) -> None:
     with pytest.raises(ValueError, match="cannot be"):
         cost(usage, Charged(Decimal(1), Decimal(1)))
+
+
+# Built-in tools
+
+
+@given(st.lists(st.tuples(USAGES, PRICES), max_size=3), USES, TOOL_RATES, TIERS)
+def test_tools_are_added_by_use_and_rounded_with_the_rest(
+    parts: list[tuple[Used, Charged]], uses: dict[str, int], rates: dict[str, Decimal], tier: str
+) -> None:
+    tokens = sum((exact_cost(usage, price, tier) for usage, price in parts), Fraction(0))
+    fees = sum((Fraction(count, 1000) * Fraction(rates.get(tool, 0)) for tool, count in uses.items()), Fraction(0))
+    lines = tool_charges(uses, rates)
+    found = total_cost(parts, tools=lines, service_tier=tier)
+    assert found is not None
+    assert int(found.scaleb(9)) == round((tokens + fees) * 10**9)
+    assert {line.tool for line in lines if line.rate is None} == {name for name, n in uses.items() if n} - rates.keys()
+
+
+def test_the_lines_of_tools() -> None:
+    lines = tool_charges({"visit": 3, "search": 2, "none": 0}, {"search": Decimal(5)})
+    assert [(line.unit, line.tool, line.amount, line.rate, line.dollars) for line in lines] == [
+        ("tool", "search", 2, 5, Fraction(1, 100)),
+        ("tool", "visit", 3, None, None),
+    ]
+
+
+def test_a_fee_does_not_make_an_unpriced_usage_priced() -> None:
+    assert total_cost([(Used(1), None)], tools=tool_charges({"search": 1}, {"search": Decimal(5)})) is None
+
+
+def test_uses_below_zero_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be"):
+        tool_charges({"search": -1}, {})

@@ -19,6 +19,7 @@ from pricing.versions import lock_prices
 from tests.cast import signed_in
 from tests.pricing.pages import EDIT, Editor, inputs
 from tests.pricing.prices import MODEL, START, make_price
+from tests.running_demo import wait_until
 
 INPUT, OUTPUT, CACHED, AUDIO, CHARACTERS = (
     "input_usd_per_1k_tokens", "output_usd_per_1k_tokens", "cached_input_usd_per_1k_tokens", "audio_usd_per_hour",
@@ -351,9 +352,9 @@ def test_a_version_scheduled_meanwhile_is_told(root: Client) -> None:
 
 def test_a_scheduled_version_that_begins_meanwhile_is_told(root: Client) -> None:
     price = make_price()
-    soon = make_price(at=timezone.now() + timedelta(seconds=0.4), output_usd_per_1k_tokens=Decimal(4))
+    soon = make_price(at=timezone.now() + timedelta(seconds=1.5), output_usd_per_1k_tokens=Decimal(4))
     editor = Editor(root).type(price, **{INPUT: "7"})
-    time.sleep(0.5)
+    wait_until(lambda: timezone.now() > soon.effective_from, 10)
     page = editor.review()
     assert "Meanwhile a scheduled version has begun: $1000 / 1M input tokens, $4000 / 1M output." in page
     kept = inputs(page)
@@ -440,7 +441,7 @@ def test_another_organizations_row_cannot_be_smuggled_in(root: Client, acme: Org
     assert "Nothing was changed" in page.content.decode()
 
 
-@pytest.mark.parametrize("organization", ["0", "x", "-1", "9" * 30, "\0"])
+@pytest.mark.parametrize("organization", ["0", "x", "-1", "9" * 30])
 def test_an_organization_that_does_not_exist(root: Client, organization: str) -> None:
     assert root.get(EDIT, {"organization": organization}).status_code == 404
 
@@ -497,8 +498,8 @@ def test_of_many_models_the_others_are_searched_for(root: Client, monkeypatch: p
 def test_the_table_costs_a_fixed_number_of_queries(root: Client, django_assert_num_queries: Any) -> None:
     for number in range(30):
         make_price(f"m{number}")
-    # Session, user, groups, permissions of both kinds, savepoint and its release, newest id, versions, organizations.
-    with django_assert_num_queries(10):
+    # Session, person, savepoint and its release, newest id, versions, organizations.
+    with django_assert_num_queries(7):
         html = root.get(EDIT).content.decode()
     assert len(inputs(html)) < 300
 
@@ -555,8 +556,8 @@ def test_an_organization_goes_back_to_everybodys_price(root: Client, super_admin
     assert "Back to everybody" in root.get(own.get_absolute_url()).content.decode()
     assert "Back to everybody" not in root.get(everybodys.get_absolute_url()).content.decode()
     history = follow(root, own)
-    assert "Acme is charged everybody&#x27;s price again" in history
-    assert "Price: its own → everybody&#x27;s" in history
+    assert "Acme is charged everybody&#39;s price again" in history
+    assert "Price: its own → everybody&#39;s" in history
     assert Price.objects.in_force("groq", MODEL, acme) == everybodys
     record = AuditRecord.objects.get()
     assert (record.actor, record.organization) == (super_admin, acme)
@@ -579,7 +580,7 @@ def test_who_edits_an_own_price_that_ended_meanwhile_is_told(root: Client, acme:
     own = make_price(organization=acme)
     editor = Editor(root, f"?organization={acme.pk}").type(own, **{INPUT: "0.5"})
     follow(root, own)
-    assert "has added a version: everybody&#x27;s price" in editor.review()
+    assert "has added a version: everybody&#39;s price" in editor.review()
     editor.review()
     editor.save()
     assert newest().input_usd_per_1k_tokens == Decimal("0.5")

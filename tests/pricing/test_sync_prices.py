@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from genai_prices.data import providers
 
 from accounts.models import AuditRecord, Organization, User
 from pricing import sync
@@ -17,6 +18,7 @@ from pricing.sync import PricesChangedError
 from tests.pricing.prices import make_price
 
 MODEL = "openai/gpt-oss-20b"
+TOOLS = ", $0.00 / 1k browser_find, $1.00 / 1k browser_open, $5.00 / 1k browser_search"
 pytestmark = pytest.mark.django_db
 
 
@@ -27,7 +29,7 @@ def run(**options: Any) -> str:
 
 
 def know(monkeypatch: pytest.MonkeyPatch, *prices: KnownPrice) -> None:
-    monkeypatch.setattr(sync, "known_prices", lambda: {"m": list(prices)})
+    monkeypatch.setattr(sync, "known_prices", lambda provider: {"m": list(prices)})
 
 
 def known(dollars: str, **values: Any) -> KnownPrice:
@@ -46,7 +48,7 @@ def test_current_models_are_priced() -> None:
     run(yes=True)
     price = Price.objects.in_force("groq", "openai/gpt-oss-120b")
     assert price is not None
-    assert price.summary == "$0.15 / 1M input tokens, $0.075 / 1M cached, $0.6 / 1M output"
+    assert price.summary == f"$0.15 / 1M input tokens, $0.075 / 1M cached, $0.6 / 1M output{TOOLS}"
     assert price.author is None
     assert "genai-prices" in price.source_note
 
@@ -54,7 +56,8 @@ def test_current_models_are_priced() -> None:
 @pytest.mark.parametrize(
     ("model", "summary"),
     [
-        ("openai/gpt-oss-20b", "$0.075 / 1M input tokens, $0.0375 / 1M cached, $0.3 / 1M output"),
+        ("openai/gpt-oss-20b", f"$0.075 / 1M input tokens, $0.0375 / 1M cached, $0.3 / 1M output{TOOLS}"),
+        ("groq/compound", "$1.00 / 1k visit_website"),
         ("qwen/qwen3.8-27b", "$0.8 / 1M input tokens, $4 / 1M output"),
         ("llama-3.3-70b-versatile", "$0.59 / 1M input tokens, $0.79 / 1M output"),
         ("moonshotai/kimi-k2-instruct-0905", "$1 / 1M input tokens, $0.5 / 1M cached, $3 / 1M output"),
@@ -205,3 +208,32 @@ def test_what_it_adds_is_in_the_audit_trail(monkeypatch: pytest.MonkeyPatch) -> 
     assert (later.action, later.actor, later.organization) == ("price.add", None, None)
     assert first.changes["input_usd_per_1k_tokens"] == [None, "0.1"]
     assert later.changes["input_usd_per_1k_tokens"] == ["0.1", "0.2"]
+
+
+# Other providers
+
+
+@pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-4o"), ("anthropic", "claude-3-5-haiku-latest")])
+def test_prices_of_another_provider_are_its_own(provider: str, model: str) -> None:
+    run(yes=True, provider=provider)
+    price = Price.objects.in_force(provider, model)
+    assert price is not None
+    assert price.input_usd_per_1k_tokens
+    assert price.output_usd_per_1k_tokens
+    assert set(Price.objects.values_list("provider", flat=True)) == {provider}
+    assert "Nothing to do" in run(provider=provider)
+
+
+def test_every_provider_of_the_package_can_be_planned() -> None:
+    for provider in providers:
+        assert all(step.additions for step in sync.plan(timezone.now(), provider=provider.id))
+
+
+def test_a_price_says_what_of_it_is_not_taken_over() -> None:
+    (price, *_) = known_prices("google")["gemini-2.5-pro"]
+    assert "Long prompts cost more" in price.source_note
+
+
+def test_an_unknown_provider_is_told_with_the_known_ones() -> None:
+    with pytest.raises(CommandError, match=r"knows no provider 'opnai', only .*openai"):
+        run(yes=True, provider="opnai")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import chain, product
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -16,11 +17,11 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils.http import urlencode
 
-from accounts.models import AuditRecord, Organization, Project, User
-from analytics.models import UsageEvent
+from accounts.models import ApiKey, AuditRecord, Organization, PersonAlias, Project, ProviderKey, User
+from ledger.models import UsageEvent
 from pricing.models import Price
 from tests.cast import signed_in
-from tests.visibility.world import Tenant, World, make_world, unmake_world
+from tests.visibility.world import NOW, Tenant, World, make_world, unmake_world
 
 pytestmark = pytest.mark.django_db
 
@@ -29,8 +30,9 @@ Whose = Literal["own", "colleague", "foreign"]
 WHO: tuple[Who, ...] = ("visitor", "stranger", "user", "user with cost", "admin", "super admin")
 WHOSE: tuple[Whose, ...] = ("own", "colleague", "foreign")
 
-REFUSED = {302, 403, 404, 405}
+REFUSED = {302, 401, 403, 404, 405}
 METHODS = ("put", "patch", "delete", "options")
+TRIES_METHODS: Who = "super admin"
 PARTS: tuple[dict[str, str], ...] = (
     {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "div#view"},
     {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "div#results", "HX-Source": "div#results"},
@@ -42,6 +44,11 @@ PARTS: tuple[dict[str, str], ...] = (
 
 def public(who: Who, whose: Whose) -> int:
     return 200
+
+
+def with_a_key(who: Who, whose: Whose) -> int:
+    """No session opens a door for programs."""
+    return 401
 
 
 def signed_in_only(who: Who, whose: Whose) -> int:
@@ -80,8 +87,13 @@ def of_visitors(who: Who, whose: Whose) -> int:
     return 200 if who == "visitor" else 302
 
 
+def of_members(who: Who, whose: Whose) -> int:
+    """Everybody of the organization, and Super Admins. Others are told that there is none."""
+    return 404 if whose == "foreign" and who in ("user", "user with cost", "admin") else signed_in_only(who, whose)
+
+
 def of_exporters(who: Who, whose: Whose) -> int:
-    return 403 if who in ("user", "user with cost", "admin") else signed_in_only(who, whose)
+    return 403 if who in ("user", "user with cost") else signed_in_only(who, whose)
 
 
 def onwards(who: Who, whose: Whose) -> int:
@@ -128,6 +140,12 @@ def filtered(name: str, **more: str) -> Callable[[Tenant, Whose], list[str]]:
     return paths
 
 
+def of_tables(tenant: Tenant, whose: Whose) -> list[str]:
+    """The form of the grouped table, and its file with as many names as it can have."""
+    chosen = {"per": "day", "by": "user", "then": "project", "format": "csv"}
+    return [*filtered("export-table")(tenant, whose), *filtered("export-table", **chosen)(tenant, whose)]
+
+
 def of_tenant(name: str) -> Callable[[Tenant, Whose], list[str]]:
     return lambda tenant, whose: [reverse(name, args=[tenant.organization.pk])]
 
@@ -136,14 +154,23 @@ def of_person(name: str) -> Callable[[Tenant, Whose], list[str]]:
     return lambda tenant, whose: [reverse(name, args=[(tenant.colleague if whose == "colleague" else tenant.user).pk])]
 
 
-def of_project(tenant: Tenant, whose: Whose) -> list[str]:
-    return [reverse("project", args=[tenant.project.pk])]
+def of_project(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    return lambda tenant, whose: [reverse(name, args=[tenant.project.pk])]
+
+
+def of_key(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    return lambda tenant, whose: [reverse(name, args=[tenant.key.pk])]
 
 
 def of_price(tenant: Tenant, whose: Whose) -> list[str]:
     """The history of a tenant's own price."""
     query = {"model": tenant.price.model, "organization": tenant.organization.pk}
     return [f"{reverse('pricing-history')}?{urlencode(query)}"]
+
+
+def of_facts(tenant: Tenant, whose: Whose) -> list[str]:
+    """What is known of a model, which belongs to nobody."""
+    return [f"{reverse('pricing-facts')}?{urlencode({'model': 'shared/model'})}"]
 
 
 def of_event(name: str) -> Callable[[Tenant, Whose], list[str]]:
@@ -154,6 +181,13 @@ def of_event(name: str) -> Callable[[Tenant, Whose], list[str]]:
         return [reverse(name, args=[event.organization_id, event.pk])]
 
     return paths
+
+
+def of_session(tenant: Tenant, whose: Whose) -> list[str]:
+    """The session of an event, and its id under the key of somebody else."""
+    event = tenant.colleagues_event if whose == "colleague" else tenant.event
+    query = urlencode({"id": event.session_id})
+    return [f"{reverse('session', args=[event.organization_id, event.user_id])}?{query}"]
 
 
 def of_request_id(name: str) -> Callable[[Tenant, Whose], list[str]]:
@@ -171,18 +205,33 @@ def searched(tenant: Tenant, whose: Whose) -> list[str]:
     return [*filtered("requests")(tenant, whose), *found]
 
 
-def choosable(tenant: Tenant, whose: Whose) -> list[str]:
+def awaited(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    """A page that waits for the calls of an organization, and finds one."""
+    opened = round((NOW - timedelta(minutes=1)).timestamp() * 1_000)
+
+    def paths(tenant: Tenant, whose: Whose) -> list[str]:
+        query = {"organization": tenant.organization.slug, "since": opened, "whose": "all"}
+        return [f"{reverse(name)}?{urlencode(query)}"]
+
+    return paths
+
+
+def choosable(address: str) -> Callable[[Tenant, Whose], list[str]]:
     """What the menus offer, searched for a tenant's names."""
-    names = ("model", "project", "expert", "template", "feature")
-    queries = {name: urlencode({"range": "all", "provider": "all", f"q-{name}": "secret"}) for name in names}
-    return [f"{reverse('choices', args=[name])}?{query}" for name, query in queries.items()]
+
+    def paths(tenant: Tenant, whose: Whose) -> list[str]:
+        names = ("model", "project", "expert", "template", "feature")
+        queries = {name: urlencode({"range": "all", "provider": "all", f"q-{name}": "secret"}) for name in names}
+        return [f"{reverse(address, args=[name])}?{query}" for name, query in queries.items()]
+
+    return paths
 
 
 def set_password(tenant: Tenant, whose: Whose) -> list[str]:
     return [reverse("password-set", args=["MQ", "set-password"])]
 
 
-ANALYTICS_PAGES = ("analytics", "requests", "sessions", "models")
+ANALYTICS_PAGES = ("analytics", "requests", "sessions", "models", "my-usage")
 LISTS = {name: filtered(name) for name in ANALYTICS_PAGES} | {"requests": searched}
 
 ADDRESSES: dict[str, Address] = {
@@ -190,6 +239,7 @@ ADDRESSES: dict[str, Address] = {
     "sign-out": Address(nowhere, plain("sign-out"), posts=public),
     "password-change": Address(signed_in_only, plain("password-change"), posts=signed_in_only),
     "password-change-done": Address(signed_in_only, plain("password-change-done")),
+    **{name: Address(with_a_key, plain(name)) for name in ("ingest-events", "otlp-traces", "otlp-logs")},
     "health": Address(public, plain("health")),
     "health-live": Address(public, plain("health-live")),
     "health-details": Address(of_super_admins, plain("health-details")),
@@ -198,33 +248,56 @@ ADDRESSES: dict[str, Address] = {
     "password-set": Address(public, set_password, posts=public),
     **{name: Address(signed_in_only, paths, is_fragmented=True) for name, paths in LISTS.items()},
     "analytics-charts": Address(signed_in_only, filtered("analytics-charts")),
-    "choices": Address(signed_in_only, choosable),
+    "analytics-tables": Address(signed_in_only, filtered("analytics-tables")),
+    "choices": Address(signed_in_only, choosable("choices")),
     "request-detail": Address(of_row_owners, of_event("request-detail"), is_fragmented=True),
-    "my-usage": Address(signed_in_only, plain("my-usage")),
+    "models-estimate": Address(of_those_who_see_costs, plain("models-estimate"), posts=of_those_who_see_costs),
+    "session": Address(of_row_owners, of_session),
+    "export-sessions": Address(of_exporters, filtered("export-sessions")),
+    "export-table": Address(of_exporters, of_tables),
+    "my-charts": Address(signed_in_only, filtered("my-charts")),
+    "my-choices": Address(signed_in_only, choosable("my-choices")),
     "export-csv": Address(of_exporters, filtered("export-csv")),
     "export-jsonl": Address(of_exporters, filtered("export-jsonl")),
     "playground": Address(signed_in_only, plain("playground"), posts=signed_in_only),
     "playground-ask": Address(nowhere, plain("playground-ask"), posts=signed_in_only),
     "playground-figures": Address(of_row_owners, of_request_id("playground-figures")),
+    "connect": Address(of_members, awaited("connect"), posts=of_admins),
+    "connect-call": Address(of_members, awaited("connect-call"), is_fragmented=True),
     "pricing": Address(of_those_who_see_costs, plain("pricing")),
     "pricing-edit": Address(of_super_admins, plain("pricing-edit"), posts=of_super_admins),
+    "pricing-aliases": Address(of_super_admins, plain("pricing-aliases"), posts=of_super_admins),
+    "pricing-facts": Address(of_super_admins, of_facts, posts=of_super_admins),
     "pricing-history": Address(of_price_owners, of_price),
     "organizations": Address(of_super_admins, plain("organizations")),
     "organization-add": Address(of_super_admins, plain("organization-add"), posts=of_super_admins),
     "people": Address(of_super_admins, plain("people")),
+    "all-keys": Address(of_super_admins, plain("all-keys")),
     "whole-audit-trail": Address(of_super_admins, plain("whole-audit-trail")),
     "organization": Address(onwards, plain("organization")),
     "members": Address(of_admins, of_tenant("members")),
     "member-invite": Address(of_admins, of_tenant("member-invite"), posts=of_admins),
     "projects": Address(of_admins, of_tenant("projects")),
     "project-add": Address(of_admins, of_tenant("project-add"), posts=of_admins),
-    "project": Address(of_admins, of_project, posts=of_admins),
+    "project": Address(of_admins, of_project("project"), posts=of_admins),
+    "project-merge": Address(of_admins, of_project("project-merge"), posts=of_admins),
+    "project-alias-remove": Address(nowhere, of_project("project-alias-remove"), posts=of_admins),
+    "keys": Address(of_admins, of_tenant("keys")),
+    "key-add": Address(of_admins, of_tenant("key-add"), posts=of_admins),
+    "key": Address(of_admins, of_key("key"), posts=of_admins),
+    **{
+        name: Address(nowhere, of_key(name), posts=of_admins)
+        for name in ("key-rotate", "key-drop-secret", "key-revoke")
+    },
+    "provider-key": Address(of_admins, of_tenant("provider-key"), posts=of_admins),
+    "provider-key-remove": Address(nowhere, of_tenant("provider-key-remove"), posts=of_admins),
     "organization-settings": Address(of_admins, of_tenant("organization-settings"), posts=of_admins),
     "audit-trail": Address(of_admins, of_tenant("audit-trail")),
     "member": Address(of_admins, of_person("member"), posts=of_admins),
+    "member-merge": Address(of_admins, of_person("member-merge"), posts=of_admins),
     **{
         name: Address(nowhere, of_person(name), posts=of_admins)
-        for name in ("member-role", "member-deactivate", "member-reactivate", "member-link")
+        for name in ("member-role", "member-deactivate", "member-reactivate", "member-link", "member-alias-remove")
     },
 }
 
@@ -329,7 +402,8 @@ def test_looking(world: World, name: str, who: Who) -> None:
 
 @pytest.mark.parametrize(("name", "who"), CASES)
 def test_changing(world: World, name: str, who: Who) -> None:
-    """Whoever may not open a page changes nothing by any method, and nobody does by one that it does not have."""
+    """Whoever may not open a page changes nothing by POST, and nobody does by a method that the page does not have. The
+    answer to such a method does not depend on who asks, so that one person tries them."""
     address = ADDRESSES[name]
     tries = set()
     for whose, tenant in things(world):
@@ -338,7 +412,7 @@ def test_changing(world: World, name: str, who: Who) -> None:
     with looking(world, who) as client:
         for path, allowed in sorted(tries):
             before = everything_there_is()
-            for method in METHODS if allowed else (*METHODS, "post"):
+            for method in (*(METHODS if who == TRIES_METHODS else ()), *(() if allowed else ("post",))):
                 response = getattr(client, method)(path)
                 assert response.status_code in REFUSED | {200}, (method, path)
                 assert leaks(who, told(response, path), world) == [], (method, path)
@@ -348,13 +422,21 @@ def test_changing(world: World, name: str, who: Who) -> None:
 
 
 def everything_there_is() -> list[object]:
-    kept = (Organization.objects.exclude(show_user_cost=None), User.objects.all(), Project.objects.all())
+    kept = (
+        Organization.objects.exclude(show_user_cost=None),
+        User.objects.all(),
+        Project.objects.all(),
+        PersonAlias.objects.all(),
+        ApiKey.objects.all(),
+        ProviderKey.objects.all(),
+    )
     counts = [model.objects.count() for model in (Price, AuditRecord, UsageEvent)]
     return [*counts, *chain.from_iterable(rows.order_by("pk").values_list() for rows in kept)]
 
 
 SORTS = {
     "analytics": ["model:-cost_usd", "model:cost_usd", "project:-cost_usd", "feature:cost_usd"],
+    "my-usage": ["model:-cost_usd", "model:cost_usd", "project:-cost_usd", "feature:cost_usd"],
     "sessions": ["cost", "-cost", "cost_usd", "-cost_usd"],
     "models": ["cost", "-cost", "cost_usd", "-cost_usd"],
     "requests": ["cost", "-cost_usd"],

@@ -7,14 +7,15 @@ from typing import Any
 
 from django.db import connection
 
+from accounts.api_keys import add_secret, create
 from accounts.audit import record as audit
-from accounts.models import Organization, Project, Role, User
-from analytics.models import UsageEvent
-from analytics.recording import record
+from accounts.models import ApiKey, Organization, Project, ProviderKey, Role, User
 from groq_client.call import Call
+from ledger.models import UsageEvent
+from ledger.recording.record import record
 from pricing.models import Price
-from tests.analytics.calls import call, failed, usage
 from tests.cast import make_user
+from tests.ledger.calls import call, failed, usage
 
 NOW = datetime.now(UTC) - timedelta(minutes=5)
 
@@ -31,6 +32,7 @@ class Tenant:
     event: UsageEvent
     colleagues_event: UsageEvent
     price: Price
+    key: ApiKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class World:
 
 def make_world() -> World:
     """Committed, as the recorder has connections of its own."""
-    kept: Any = {"retention_days": 10, "detail_from": (NOW - timedelta(days=10)).date()}  # so that pages say so
+    kept: Any = {"retention_days": 10, "retained_from": (NOW - timedelta(days=10)).date()}  # so that pages say so
     acme = Organization.objects.create(name="Acme ACMESECRET", slug="acme", time_zone="America/Los_Angeles", **kept)
     globex = Organization.objects.create(name="Globex GLOBEXSECRET", slug="globex", time_zone="Asia/Kolkata", **kept)
     super_admin = make_user("root", Role.SUPER_ADMIN)
@@ -74,6 +76,7 @@ def _tenant(organization: Organization, user: str, colleague: str, admin: str, s
     for person in people:
         person.last_name = f"{person.username}secret".upper()
         person.save()
+        person.aliases.create(organization=organization, name=f"{secret} {person.username}")
     own_price = Price.objects.create(
         model=f"{secret}/model", organization=organization, input_usd_per_1k_tokens=Decimal("0.777"),
         output_usd_per_1k_tokens=Decimal("0.777"), author=super_admin, source_note=secret,
@@ -93,7 +96,18 @@ def _tenant(organization: Organization, user: str, colleague: str, admin: str, s
         events[people[0].pk],
         events[people[1].pk],
         own_price,
+        _key(organization, people[0], secret, super_admin),
     )
+
+
+def _key(organization: Organization, user: User, secret: str, by: User) -> ApiKey:
+    """A key that is being rotated, and an own key for Groq that nothing decrypts."""
+    project = Project.objects.get(organization=organization, slug=f"{user.username}secret".upper())
+    key = ApiKey(organization=organization, name=f"{secret} key", user=user, project=project, may_read=True)
+    create(key, by=by)
+    add_secret(key, by=by)
+    ProviderKey.objects.create(organization=organization, encrypted=secret, ending="abcd", set_by=by)
+    return key
 
 
 def _calls(organization: str, user: str) -> list[Call]:

@@ -1,4 +1,4 @@
-"""Single calls of the made-up history: believable numbers for what a scenario asks of a model."""
+"""The calls of the invented history, with plausible numbers for a scenario and a model."""
 
 import math
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from usage_dashboard.demo.scenarios import SPEEDS, Scenario, Speed
 
 COMPOUND_PARTS = ("openai/gpt-oss-120b", "openai/gpt-oss-20b")
 CACHE_BLOCK = 128
-"""Prompts are cached in blocks of so many tokens."""
+"""Prompts are cached in blocks of this many tokens."""
 NETWORK_MS = 45
 RETRY_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A way to fail, and how often it is the one."""
+    """A kind of failure, and its relative frequency."""
 
     code: str
     http_status: int | None
@@ -27,7 +27,7 @@ class Failure:
     weight: float
     attempts: int = 1
     seconds: float = 0.0
-    """How long it takes; 0: as long as it takes to be refused."""
+    """The duration of the call in seconds; 0 means the short time of a refusal."""
 
 
 RATE_LIMIT = Failure("rate_limit_exceeded", 429, "Rate limit reached for model `{}` on tokens per minute.", 45, 3, 4.0)
@@ -48,19 +48,19 @@ FAILURE_WEIGHTS = [failure.weight for failure in FAILURES]
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What the calls of one session have in common."""
+    """The facts that the calls of one session share."""
 
     random: Random
     scenario: Scenario
     model: str
     attribution: Attribution
     failure: Failure | None
-    """What every call of it fails with."""
+    """The failure of every call of the session, if there is one."""
     error_rate: float
 
 
 def calls_of(conversation: Conversation, start: datetime) -> Iterator[Call]:
-    """The calls of a session, one message after the other, each with what was said before."""
+    """The calls of a session, message by message. Each prompt includes the earlier messages."""
     random, scenario = conversation.random, conversation.scenario
     said, cached, at = 0, 0, start
     for _ in range(random.randint(1, scenario.messages)):
@@ -144,7 +144,7 @@ def _chat_usage(model: str, speed: Speed, scenario: Scenario, random: Random, sa
 
 
 def _parts(usage: Usage) -> tuple[UsagePart, ...]:
-    """A compound call, divided among the models that it consists of."""
+    """The usage of a compound call, divided among the system's models."""
     first, second = COMPOUND_PARTS
     read, written = usage.input_tokens * 2 // 3, usage.output_tokens * 3 // 4
     rest_read, rest_written = usage.input_tokens - read, usage.output_tokens - written
@@ -155,7 +155,7 @@ def _parts(usage: Usage) -> tuple[UsagePart, ...]:
 
 
 def _audio_usage(call: Call, speed: Speed, random: Random) -> tuple[Usage, float]:
-    """What was used, and the milliseconds that it took to work on it."""
+    """The usage of an audio call, and the milliseconds of work on it."""
     if call.operation == "speech":
         characters = round(220 * random.lognormvariate(0, 0.5))
         return Usage(characters=characters), 250 + characters / speed.writes * 250

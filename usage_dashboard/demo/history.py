@@ -1,7 +1,7 @@
-"""Ninety days of calls that were never made, the same ones every time, loaded through the one writer.
+"""Ninety days of invented calls, always the same ones, recorded by the ledger's one writer.
 
-A call's request id is its company's local day and its number within the day. So the newest id tells what is there
-already, and loading goes on where it stopped: after an interruption, or some days later.
+A call's request id consists of its company's local day and its number within the day. The newest id therefore tells
+which calls are recorded, and loading continues after them if it was interrupted or runs again some days later.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from accounts.models import Organization
-from analytics.models import UsageEvent
-from analytics.recording import record
 from groq_client.call import Call
+from ledger.models import UsageEvent
+from ledger.recording.record import record
 from usage_dashboard.demo.calls import OVER_CAPACITY, SWITCHED_OFF, Conversation, calls_of
 from usage_dashboard.demo.people import ACME
 from usage_dashboard.demo.scenarios import SHARES, Scenario, attribution_of, model_for, pick_scenario
@@ -25,16 +25,16 @@ SEED = "groq-ledger"
 PREFIX = "demo-"
 BATCH_SIZE = 2_500
 RECENT = timedelta(hours=6)
-"""A history that reaches as close to now is complete: live calls go on from there."""
+"""A history whose last call is at most this old is complete, because live calls follow it."""
 
-# Monday to Sunday. News never rest, scripts do not know what a weekend is.
+# The relative number of calls from Monday to Sunday.
 WEEKS = {
     "acme-robotics": (1.0, 1.08, 1.1, 1.05, 0.85, 0.16, 0.12),
     "globex-media": (1.0, 1.02, 1.05, 1.03, 0.95, 0.5, 0.45),
     "": (1.0,) * 7,
 }
 GROWTH = 1.4
-"""After the 90 days there are so many times more calls a day, on top of those at their beginning."""
+"""The growth of the calls per day over the 90 days: the last day has 1 + GROWTH times the first day's calls."""
 ERROR_RATE = 0.026
 OUTAGE_ERROR_RATE = 0.4
 OUTAGE_DAYS_AGO = 19
@@ -43,14 +43,14 @@ OUTAGE_HOURS = range(13, 16)  # UTC
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The days that are filled. They end when the demonstration was first started, and grow by the days since."""
+    """The days of the history. At first they end with the demonstration's first start; the days since are added."""
 
     first_started: datetime
     days: int
     events: int
 
     def progress(self, zone: ZoneInfo, day: date) -> float:
-        """0 on the first day, 1 on the last one and ever after."""
+        """The share of the days that is over: 0 on the first day, 1 on the last day and later."""
         age = (self.last(zone) - day).days
         return min(1.0, 1 - age / max(1, self.days - 1))
 
@@ -69,7 +69,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One company's calls, or those of scripts that name no company (an empty slug)."""
+    """The origin of calls: one company, or the scripts that name no company (an empty slug)."""
 
     slug: str
     organization: Organization
@@ -81,7 +81,7 @@ class Source:
 
 
 def load(days: int, events: int, now: datetime, show: Callable[[int, int], None]) -> int:
-    """Record what is missing until ``now``, telling ``show`` how many of how many are done; how many were added."""
+    """Record the missing calls until ``now`` and return their number. Tells ``show`` the numbers done and to do."""
     sources = list(_sources())
     newest = _newest_event(sources)
     if newest is not None and now - newest < RECENT:
@@ -98,7 +98,7 @@ def load(days: int, events: int, now: datetime, show: Callable[[int, int], None]
 
 
 class _Missing:
-    """The calls of one source that are still to be recorded."""
+    """The calls of one source that are not recorded yet."""
 
     def __init__(self, source: Source, window: Window, now: datetime) -> None:
         self.source, self.window, self.now = source, window, now
@@ -117,7 +117,7 @@ class _Missing:
         return sum(map(self._count, self.days))
 
     def calls(self, day: date) -> Iterator[Call]:
-        """The day's calls that lie in the past and are not in the ledger."""
+        """The day's past calls that are not in the ledger."""
         for call in _calls_of_day(self.source, self.window, day, self._count(day)):
             if call.started_at > self.now - timedelta(minutes=2):
                 return
@@ -144,7 +144,7 @@ def _newest_id(organization: Organization) -> str:
 
 
 def _newest_event(sources: Iterable[Source]) -> datetime | None:
-    """Of the source that was active last. The scripts of the default organization never pause."""
+    """The time of the newest event of all sources."""
     newest = (
         UsageEvent.objects.filter(organization=source.organization, request_id=source.newest_id)
         .values_list("timestamp", flat=True)
@@ -159,7 +159,7 @@ def _day_of(request_id: str) -> date:
 
 
 def _in_turn(missing: list[_Missing]) -> Iterator[Call]:
-    """Day after day, so that an interrupted load leaves no company behind the others."""
+    """The missing calls of all sources day by day, so that after an interruption all companies are equally complete."""
     for day in sorted({day for part in missing for day in part.days}):
         for part in missing:
             if day in part.days:
@@ -172,13 +172,13 @@ def _batches(calls: Iterator[Call]) -> Iterator[list[Call]]:
 
 
 def _shape(source: Source, window: Window, day: date) -> float:
-    """How busy a day is, compared to others of the source."""
+    """The relative number of the source's calls on a day."""
     noise = Random(f"{SEED}:{source.slug}:{day}:noise").lognormvariate(0, 0.1)
     return WEEKS[source.slug][day.weekday()] * (1 + GROWTH * max(0.0, window.progress(source.zone, day))) * noise
 
 
 def _calls_of_day(source: Source, window: Window, day: date, count: int) -> list[Call]:
-    """The day's calls in the order of their start, numbered."""
+    """The day's calls in order of their start, with numbered request ids."""
     random = Random(f"{SEED}:{source.slug}:{day}")
     calls: list[Call] = []
     while len(calls) < count:
@@ -209,7 +209,7 @@ def _conversation_of_day(source: Source, window: Window, day: date, random: Rand
 
 
 def _moment(day: date, scenario: Scenario, zone: ZoneInfo, random: Random) -> datetime:
-    """A start within the local day: any time for what runs by itself, else a morning, an afternoon, a late hour."""
+    """A call's start in UTC: at any time of the local day for a program, else in the morning, afternoon or evening."""
     kind = random.random()
     if scenario.is_automatic or kind < 0.04:
         hours = random.uniform(0, 24)
@@ -219,5 +219,5 @@ def _moment(day: date, scenario: Scenario, zone: ZoneInfo, random: Random) -> da
         hours = random.gauss(10.4, 1.2) if kind < 0.55 else random.gauss(15.1, 1.4)
     seconds = min(max(hours, 0.0), 23.9) * 3600
     midnight = datetime.combine(day, time.min, zone)
-    # Adding to a local time moves its clock, whatever daylight saving does that day.
+    # Python adds to the local clock's time, so that a change of daylight saving time on this day does not matter.
     return (midnight + timedelta(seconds=seconds)).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Two organizations with their projects and people. The passwords are known to everybody: for a demonstration only."""
+"""Two organizations with projects and people, for a demonstration only: everybody knows the passwords."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,18 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from accounts.models import Organization, Project, Role, User
+from accounts.api_keys import create
+from accounts.models import ApiKey, Organization, Project, Role, User
 from usage_dashboard.demo import PASSWORD
 
 
 class NotADemoError(Exception):
-    """The database already serves other people, who would not want sign-ins with a known password next to theirs."""
+    """The database has other people already, whose data must not be open to accounts with a known password."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody of the demonstration; those who may sign in are printed."""
+    """A person of the demonstration. The people who may sign in are printed."""
 
     username: str
     name: str
@@ -26,7 +27,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """An organization as the demonstration makes it. ``projects`` are names by slug."""
+    """An organization of the demonstration. ``projects`` has names by slug."""
 
     slug: str
     name: str
@@ -34,11 +35,13 @@ class Company:
     show_user_cost: bool
     projects: dict[str, str]
     people: tuple[Person, ...]
+    keys: tuple[str, ...] = ()
+    """The slugs of projects that have a key for their program. The secrets are thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A line of the printed table."""
+    """A line of the printed table of logins."""
 
     username: str
     role: str
@@ -59,6 +62,7 @@ ACME = Company(
         "meeting-notes": "Meeting notes",
         "research": "Research",
     },
+    keys=("support-desk", "knowledge-base"),
     people=(
         Person("adam", "Adam Novak", Role.ADMIN, may_sign_in=True),
         Person("anna", "Anna Fischer", may_sign_in=True),
@@ -107,9 +111,9 @@ EVERYBODY: tuple[tuple[Person, Company | None], ...] = (
 
 
 def create_people() -> list[Login]:
-    """Make whoever is missing; the logins to print. What somebody changed since, a password for example, stays.
+    """Make the missing people and return the logins to print. Later changes, such as a new password, stay.
 
-    NotADemoError if the database has people but not those of the demonstration.
+    Raises NotADemoError if the database has people, but not those of the demonstration.
     """
     if User.objects.exists() and not User.objects.filter(username=OWNER.username).exists():
         raise NotADemoError
@@ -117,6 +121,8 @@ def create_people() -> list[Login]:
         organizations = {company.slug: _create_organization(company) for company in COMPANIES}
         for person, company in EVERYBODY:
             _create_person(person, organizations[company.slug] if company else None)
+        for company in COMPANIES:
+            _create_keys(company, organizations[company.slug])
     return [_login(person, company) for person, company in EVERYBODY if person.may_sign_in]
 
 
@@ -136,6 +142,15 @@ def _create_person(person: Person, organization: Organization | None) -> None:
         user.password = make_password(PASSWORD if person.may_sign_in else None)
         user.save(update_fields=["password"])
         user.groups.add(Group.objects.get(name=person.role))
+
+
+def _create_keys(company: Company, organization: Organization) -> None:
+    if organization.api_keys.exists():
+        return
+    owner = User.objects.get(username=OWNER.username)
+    for project in organization.projects.filter(slug__in=company.keys):
+        key = ApiKey(organization=organization, name=f"{project.name} server", project=project, may_ingest=True)
+        create(key, by=owner)
 
 
 def _login(person: Person, company: Company | None) -> Login:

@@ -1,5 +1,5 @@
-"""The demonstration's child processes: the web server, the worker, the simulator. Each writes a log, and none outlives
-us."""
+"""The demonstration's child processes: the web server, the worker and the simulator. Each writes a log and ends with
+the demonstration."""
 
 import errno
 import os
@@ -23,19 +23,19 @@ LOG_LINES = 20
 
 
 class ChildDiedError(Exception):
-    """A child ended by itself; the message tells its last words."""
+    """A child process ended by itself. The message has the last lines of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running process and where it writes to."""
+    """A running process and its log file."""
 
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path
 
     def check(self) -> None:
-        """ChildDiedError unless it still runs."""
+        """Raises ChildDiedError if the process has ended."""
         status = self.process.poll()
         if status is not None:
             lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
@@ -45,13 +45,13 @@ class Child:
             )
 
     def send(self, number: signal.Signals) -> None:
-        """To it and to its own children."""
+        """Send a signal to the process and its own children."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
 
 def start_simulator() -> tuple[Child, str]:
-    """The simulator on a free port, and its address."""
+    """Start the simulator on a free port; returns the child and its address."""
     child = _start("simulator", ["-m", "groq_client.simulator", "--port", "0"], {})
     addresses: list[str] = []
 
@@ -64,7 +64,7 @@ def start_simulator() -> tuple[Child, str]:
 
 
 def start_web(port: int, environment: dict[str, str]) -> Child:
-    """gunicorn, answering."""
+    """Start gunicorn and wait until it answers."""
     arguments = ["-m", "gunicorn", "usage_dashboard.asgi:application", "--worker-class", "asgi", "--workers", "2"]
     arguments += ["--bind", f"127.0.0.1:{port}", "--graceful-timeout", "3", "--no-control-socket"]
     child = _start("web server", arguments, environment)
@@ -73,21 +73,21 @@ def start_web(port: int, environment: dict[str, str]) -> Child:
 
 
 def start_worker() -> Child:
-    """What runs background jobs."""
+    """Start the worker, which runs background jobs."""
     child = _start("worker", ["manage.py", "worker"], {})
     _wait_for(child, lambda: bool(child.log.read_text()))
     return child
 
 
 def stop(children: Sequence[Child]) -> None:
-    """Ask all to end, wait, and end whoever did not."""
+    """Ask all children to end, wait, and kill those that did not end."""
     for child in children:
         child.send(signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     for child in children:
         with suppress(subprocess.TimeoutExpired):
             child.process.wait(max(0.0, deadline - time.monotonic()))
-    kill(children)  # and with them what is left of their groups
+    kill(children)  # This also ends processes that are left in the children's groups.
     for child in children:
         child.process.wait()
 
@@ -98,7 +98,7 @@ def kill(children: Sequence[Child]) -> None:
 
 
 def port_problem(port: int) -> str:
-    """Why nothing can be served on this port of 127.0.0.1, as a sentence; empty if it can."""
+    """A sentence that says why this port of 127.0.0.1 cannot be used; "" if the port is free."""
     if not 0 < port < 65_536:
         return f"{port} is no port."
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -115,10 +115,11 @@ def port_problem(port: int) -> str:
 
 
 def _start(name: str, arguments: list[str], environment: dict[str, str]) -> Child:
-    """In a process group of its own: Ctrl-C is for us, and we end the children in their order."""
+    """Start a child in a process group of its own. Ctrl-C does not reach it, so that we end the children in order."""
     log = settings.VAR_DIR / "log" / f"{name.replace(' ', '-')}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    log.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)  # A new file does not inherit the permissions of an older log.
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as output:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=settings.BASE_DIR,
@@ -132,7 +133,7 @@ def _start(name: str, arguments: list[str], environment: dict[str, str]) -> Chil
 
 
 def _wait_for(child: Child, is_ready: Callable[[], bool]) -> None:
-    """ChildDiedError, and no child left, if it does not get ready."""
+    """Wait until the child is ready. Otherwise ends the child and raises ChildDiedError."""
     deadline = time.monotonic() + START_SECONDS
     try:
         while not is_ready():

@@ -1,4 +1,4 @@
-"""A progress bar for a terminal, and a line now and then for a log."""
+"""A progress bar on a terminal, or occasional lines in a log."""
 
 import shutil
 import sys
@@ -10,7 +10,7 @@ REDRAW_SECONDS = 0.1
 
 
 class Progress:
-    """Call it with how many of how many are done."""
+    """Shows progress. Call the instance with the numbers done and to do."""
 
     def __init__(self, what: str, output: TextIO = sys.stdout) -> None:
         self._what, self._output = what, output
@@ -31,7 +31,7 @@ class Progress:
             self._output.flush()
 
     def close(self) -> None:
-        """Leave the bar as it is and go on below it."""
+        """Leave the bar as it is and start a new line."""
         if self._is_terminal and self._drawn_at:
             self._output.write("\n")
 

@@ -1,4 +1,4 @@
-"""What the people of the demonstration use Groq for, and what a call of each kind looks like."""
+"""The purposes for which the people of the demonstration use Groq, and the calls of each."""
 
 import math
 from bisect import bisect_right
@@ -14,15 +14,15 @@ from usage_dashboard.demo.people import COMPANIES
 Item = TypeVar("Item")
 
 CUSTOM_MODEL = "acme-robotics/planner-lora-1"
-"""Nobody entered a price for it: its calls show up as unpriced."""
+"""A model without a price, whose calls are shown as unpriced."""
 
 SHARES = {"acme-robotics": 0.58, "globex-media": 0.40, "": 0.02}
-"""Of all calls, by company. The last are scripts that say nobody's name: they go to the default organization."""
+"""The share of each company in all calls. The slug "" is for scripts that give no name and use the default one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Tokens a second, read and written; for speech recognition ``writes`` is seconds of audio a second."""
+    """Tokens per second, read and written; for speech recognition ``writes`` is seconds of audio per second."""
 
     reads: float
     writes: float
@@ -44,7 +44,7 @@ SPEEDS = {
     "canopylabs/orpheus-v1-english": Speed(1, 100),
 }
 
-# Who takes over from whom: the old model, the new one, and the part of the 90 days after which half have moved.
+# The old model, its successor, and the share of the 90 days after which half of the calls use the successor.
 SUCCESSIONS = {
     "large": ("llama-3.3-70b-versatile", "openai/gpt-oss-120b", 0.40),
     "small": ("llama-3.1-8b-instant", "openai/gpt-oss-20b", 0.55),
@@ -53,12 +53,12 @@ SUCCESSIONS = {
     "hearing": ("whisper-large-v3", "whisper-large-v3-turbo", 0.50),
 }
 SWITCH_OFF = 0.25
-"""So long after the half, as a part of the 90 days, the old model is switched off."""
+"""The share of the 90 days between that moment and the one at which the old model is switched off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One use of Groq. ``models`` names a succession or a model; token figures are medians of one message."""
+    """One use of Groq. ``models`` names a succession or a model; numbers of tokens are medians per message."""
 
     project: str
     feature: str
@@ -68,12 +68,12 @@ class Scenario:
     weight: float
     operation: Operation = "chat"
     messages: int = 1
-    """The longest conversation."""
+    """The most messages in a conversation."""
     reads: int = 0
     writes: int = 0
     is_streamed: bool = False
     is_automatic: bool = False
-    """Runs at night as well, for nobody in particular."""
+    """The calls come from a program, which also runs at night, and belong to no person."""
 
 
 SCENARIOS = {
@@ -128,19 +128,19 @@ SCENARIOS = {
 
 
 def model_for(models: str, progress: float, random: Random) -> tuple[str, bool]:
-    """The model that a call asks for when ``progress`` of the 90 days are over, and whether it still exists."""
+    """The model that a call asks for at the share ``progress`` of the 90 days, and whether the model still exists."""
     if models not in SUCCESSIONS:
         return models, True
     old, new, half = SUCCESSIONS[models]
     moved = 1 / (1 + math.exp(-14 * (progress - half)))
     if progress < half + SWITCH_OFF:
         return (new if random.random() < moved else old), True
-    # Somewhere an old name is left in a configuration.
+    # A few configurations still have the old name.
     return (old, False) if random.random() < 0.0015 else (new, True)
 
 
 def pick_slug(random: Random) -> str:
-    """A company, or "" for a script that names none."""
+    """The slug of a company, or "" for a script that names no company."""
     return _pick(tuple(SHARES), _SHARE_SUMS, random)
 
 
@@ -149,7 +149,7 @@ def pick_scenario(slug: str, random: Random) -> Scenario:
 
 
 def attribution_of(slug: str, scenario: Scenario, random: Random) -> Attribution:
-    """Somebody of the company in this scenario."""
+    """The attribution of a person of the company in this scenario."""
     has_person = slug in _PEOPLE and not scenario.is_automatic
     return Attribution(
         organization=slug,
@@ -174,5 +174,5 @@ def _sums(weights: Iterable[float]) -> list[float]:
 _SHARE_SUMS = _sums(SHARES.values())
 _SCENARIO_SUMS = {slug: _sums(scenario.weight for scenario in scenarios) for slug, scenarios in SCENARIOS.items()}
 _PEOPLE = {company.slug: tuple(person.username for person in company.people) for company in COMPANIES}
-# Some ask all day, most now and then.
+# A few people make most of the calls.
 _PEOPLE_SUMS = {slug: _sums((number + 2) ** -0.7 for number in range(len(people))) for slug, people in _PEOPLE.items()}

@@ -1,4 +1,4 @@
-"""Live calls through our client: the people of the demonstration go on with what they did in its history."""
+"""Live calls through our client, of the same kinds as in the demonstration's history."""
 
 import io
 import logging
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 SIMULATED_PAUSE = 1.0
 REAL_PAUSE = 10.0
-"""Seconds between two calls. Real ones cost money."""
+"""Seconds between two real calls, which cost money."""
 CALL_SECONDS = 20.0
 STOP_SECONDS = 5.0
 MOST_AT_ONCE = 6
@@ -53,7 +53,7 @@ Perform = Callable[[Groq, Scenario, Random], None]
 
 
 class Traffic:
-    """A call after each pause, in a thread of its own, until stopped."""
+    """A thread that makes a call after each pause until it is stopped."""
 
     def __init__(self, client: Groq, perform: Perform, pause: float) -> None:
         self._client, self._perform, self._pause = client, perform, pause
@@ -61,13 +61,13 @@ class Traffic:
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, name="demo-traffic", daemon=True)]
         self.problem = ""
-        """What the last call failed with, unless that was meant."""
+        """The error of the last call, unless the call was meant to fail; "" without an error."""
 
     def start(self) -> None:
         self._threads[0].start()
 
     def stop(self) -> None:
-        """No new calls; those under way are given some seconds to end."""
+        """Start no new calls, and give the running calls some seconds to end."""
         self._stopping.set()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in list(self._threads):
@@ -118,7 +118,7 @@ def real_traffic(api_key: str, base_url: str) -> Traffic:
 
 
 def _perform_simulated(client: Groq, scenario: Scenario, random: Random) -> None:
-    """What the scenario asks for, with a failure now and then."""
+    """Make a call of the scenario, with an occasional deliberate failure."""
     if random.random() < ERROR_RATE:
         _fail(client, scenario, random)
     elif scenario.operation == "transcription":
@@ -142,7 +142,7 @@ def _chat(client: Groq, scenario: Scenario, random: Random) -> None:
 
 
 def _fail(client: Groq, scenario: Scenario, random: Random) -> None:
-    """A failure that is meant."""
+    """Make a call that is meant to fail."""
     headers = {"x-sim-fault": random.choice(FAULTS)}
     with suppress(groq.APIStatusError):
         client.chat.completions.create(
@@ -151,7 +151,7 @@ def _fail(client: Groq, scenario: Scenario, random: Random) -> None:
 
 
 def _perform_real(client: Groq, scenario: Scenario, random: Random) -> None:
-    """A short question to a cheap model, whatever the scenario."""
+    """Ask a cheap model a short question in the name of the scenario."""
     for _ in client.chat.completions.create(
         model=CHEAP_MODEL,
         messages=[{"role": "user", "content": random.choice(QUESTIONS)}],
@@ -164,7 +164,7 @@ def _perform_real(client: Groq, scenario: Scenario, random: Random) -> None:
 
 def _model(scenario: Scenario, random: Random) -> str:
     model, _ = model_for(scenario.models, 1.0, random)
-    # The simulator answers for every name that says it has no price.
+    # The simulator offers every model whose name begins with "unpriced/".
     return f"unpriced/{model}" if model == CUSTOM_MODEL else model
 
 
@@ -177,7 +177,7 @@ def _messages(scenario: Scenario, random: Random) -> list[ChatCompletionMessageP
 
 
 def _silence(seconds: float) -> bytes:
-    """A recording in which nobody says anything."""
+    """A silent recording of this length."""
     memory = io.BytesIO()
     with wave.open(memory, "wb") as sound:
         sound.setnchannels(1)

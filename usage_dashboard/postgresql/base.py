@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend, which sees to it that the embedded server runs before it connects."""
+"""Django's PostgreSQL backend, which starts the embedded server before it connects."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Adopt Groq's publicly known prices."""
+"""Adopt the publicly known prices of Groq or of another provider."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -6,24 +6,30 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from pricing.known_prices import UnknownProviderError
+from pricing.models import DEFAULT_PROVIDER
 from pricing.sync import PricesChangedError, Step, apply, plan
 
 
 class Command(BaseCommand):
     help = (
-        "Adds versions to the price table where Groq's known prices (genai-prices and our own list) differ from those "
-        "in force for everybody. Shows them and asks first. Nothing is ever changed or deleted, and a price that a "
-        "person entered stands unless --force."
+        "Adds versions to the price table where the known prices of Groq (genai-prices and our own list) or of another "
+        "provider (genai-prices) differ from those in force for everybody. Shows them and asks first. Nothing is ever "
+        "changed or deleted, and a price that a person entered stands unless --force."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--provider", default=DEFAULT_PROVIDER, help="such as openai or anthropic (default: groq)")
         parser.add_argument("--dry-run", action="store_true", help="only show what would be added")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--force", action="store_true", help="also where a person entered a price")
 
-    def handle(self, *, dry_run: bool, yes: bool, force: bool, **options: Any) -> None:
+    def handle(self, *, provider: str, dry_run: bool, yes: bool, force: bool, **options: Any) -> None:
         now = timezone.now()
-        steps = plan(now, force=force)
+        try:
+            steps = plan(now, provider=provider, force=force)
+        except UnknownProviderError as error:
+            raise CommandError(str(error)) from None
         self._show(steps)
         if dry_run or not any(step.additions for step in steps):
             return
@@ -31,7 +37,7 @@ class Command(BaseCommand):
             self.stdout.write("Nothing was changed.")
             return
         try:
-            count = apply(steps, now, force=force)
+            count = apply(steps, now, provider=provider, force=force)
         except PricesChangedError:
             raise CommandError("Somebody changed prices in the meantime. Nothing was added; run this again.") from None
         self.stdout.write(self.style.SUCCESS(f"Added {count} price version{'' if count == 1 else 's'}."))

@@ -1,4 +1,4 @@
-"""``manage.py backup FILE``: the database in one file, by pg_dump."""
+"""``manage.py backup FILE``: writes the database into one file with pg_dump."""
 
 import os
 from argparse import ArgumentParser
@@ -11,8 +11,8 @@ from django.db import OperationalError
 from usage_dashboard.postgres_tools import ToolFailedError, run_tool
 
 NO_EXTENSIONS = "--extension=plpgsql"
-"""But the one that every database has: the ledger needs none, and what Citus makes of a database is no part of it. A
-server without Citus could not restore it."""
+"""The option that leaves out all extensions except plpgsql, which every database has. The ledger needs none, and a
+server without Citus could not restore a backup that has Citus."""
 
 
 class Command(BaseCommand):
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("--tools", type=Path, metavar="DIR", help="where pg_dump is, if not in the usual place")
 
     def handle(self, *, file: Path, tools: Path | None, **options: Any) -> None:
-        unfinished = file.with_name(f"{file.name}.unfinished")  # half a backup must not look like one
+        unfinished = file.with_name(f"{file.name}.unfinished")  # An incomplete backup must not look complete.
         try:
             os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
             run_tool("pg_dump", "--format=custom", f"--file={unfinished}", NO_EXTENSIONS, tools=tools)

@@ -1,4 +1,4 @@
-"""``manage.py demo``: everything that a newcomer wants to see, running until Ctrl-C. Started by ``make demo``."""
+"""``manage.py demo``: runs the demonstration until Ctrl-C. ``make demo`` starts it."""
 
 import io
 import signal
@@ -12,8 +12,9 @@ from django.db import connections
 from django.utils import timezone
 
 import groq_client
-from analytics import ledger_pool
+from ledger.recording import pool
 from usage_dashboard.demo import PASSWORD, history
+from usage_dashboard.demo.first_call import command
 from usage_dashboard.demo.people import Login, NotADemoError, create_people
 from usage_dashboard.demo.processes import (
     Child,
@@ -26,6 +27,7 @@ from usage_dashboard.demo.processes import (
     stop,
 )
 from usage_dashboard.demo.progress import Progress
+from usage_dashboard.demo.single import AlreadyRunningError, single_demo
 from usage_dashboard.demo.traffic import Traffic, real_traffic, simulated_traffic
 from usage_dashboard.postgresql.base import DatabaseWrapper as EmbeddedDatabase
 
@@ -45,6 +47,14 @@ class Command(BaseCommand):
         parser.add_argument("--events", type=int, default=EVENTS, help=f"how many it has (default {EVENTS:,})")
 
     def handle(self, *, port: int, days: int, events: int, **_: object) -> None:
+        address = f"http://127.0.0.1:{port}{settings.ROOT_PATH}/"
+        try:
+            with single_demo(address, port):
+                self._run(address, port, days, events)
+        except AlreadyRunningError as error:
+            raise CommandError(str(error)) from None
+
+    def _run(self, address: str, port: int, days: int, events: int) -> None:
         if problem := port_problem(port):
             raise CommandError(f"{problem} Choose another one: make demo PORT={min(port + 1, 65_535)}")
         for number in SIGNALS:
@@ -53,8 +63,9 @@ class Command(BaseCommand):
         self._traffic: Traffic | None = None
         try:
             logins = self._prepare(days, events)
-            address = self._serve(port)
-            self._announce(address, logins)
+            first_call = command(address) if settings.GATEWAY else ""  # Servers know the keys that are there before.
+            self._serve(port)
+            self._announce(address, logins, first_call)
             self._watch()
         except KeyboardInterrupt:
             self.stdout.write("\nStopping.")
@@ -86,8 +97,8 @@ class Command(BaseCommand):
             progress.close()
         self._say(f"Loaded {added:,} events" if added else "The history is there already")
 
-    def _serve(self, port: int) -> str:
-        """Start what runs until the end; the address."""
+    def _serve(self, port: int) -> None:
+        """Start the child processes and the live calls."""
         environment = {}
         if settings.GROQ_API_KEY:
             self._traffic = real_traffic(settings.GROQ_API_KEY, settings.GROQ_BASE_URL)
@@ -99,9 +110,8 @@ class Command(BaseCommand):
         self._children.append(start_web(port, environment))
         self._children.append(start_worker())
         self._traffic.start()
-        return f"http://127.0.0.1:{port}/"
 
-    def _announce(self, address: str, logins: list[Login]) -> None:
+    def _announce(self, address: str, logins: list[Login], first_call: str) -> None:
         rows = [("user", "password", "role", "sees"), *((x.username, PASSWORD, x.role, x.sees) for x in logins)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         self._say(f"\nThe dashboard is at {self.style.SUCCESS(address)}")
@@ -109,13 +119,16 @@ class Command(BaseCommand):
         self._say("")
         for row in rows:
             self._say("  " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if first_call:
+            self._say("\nA call of your own, from another terminal, is on the dashboard at once, as project terminal:")
+            self._say(f"\n{first_call}")
         calls = (
             "to Groq, about every ten seconds" if settings.GROQ_API_KEY else "to a local simulator, about every second"
         )
         self._say(f"\nLive calls go {calls}. Ctrl-C stops everything.")
 
     def _watch(self) -> None:
-        """Until a signal, or until a child ends by itself."""
+        """Wait for a signal. Raises ChildDiedError if a child ends by itself."""
         told = ""
         while True:
             for child in self._children:
@@ -134,7 +147,7 @@ class Command(BaseCommand):
             self._traffic.stop()
         groq_client.flush(timeout=2)
         stop(self._children)
-        ledger_pool.close()
+        pool.close()
         connections.close_all()
         self._release_database()
 

@@ -1,4 +1,4 @@
-"""``manage.py groq_chat "prompt"``: one call through our client, and what the ledger has of it."""
+"""``manage.py groq_chat "prompt"``: makes one call through our client and shows the call's row in the ledger."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from django.db import DatabaseError
 from groq import GroqError
 
 import groq_client
-from analytics.models import Status, UsageEvent
 from groq_client import Groq, usage_context
 from groq_client.call import new_request_id
 from groq_client.simulator.server import running_simulator
+from ledger.models import Status, UsageEvent
 
 DEFAULT_MODEL = "openai/gpt-oss-20b"
 UNKNOWN_MODEL = "no-such-model"
@@ -76,7 +76,7 @@ class Command(BaseCommand):
 
 
 def _event(request_id: str, organization: str) -> UsageEvent:
-    """The row of the ledger. A call that names an unknown organization is with the default one."""
+    """The call's row in the ledger. A call for an unknown organization is booked on the default one."""
     slugs = {organization, settings.DEFAULT_ORGANIZATION}
     try:
         rows = UsageEvent.objects.select_related("organization", "project", "user", "price")
@@ -93,7 +93,8 @@ def _rows(event: UsageEvent) -> Iterator[tuple[str, str]]:
     yield "status", _status(event)
     yield "tokens", _tokens(event)
     yield "latency", f"{event.latency_ms:,} ms" + _first_token(event)
-    yield "cost", "unpriced" if event.cost_usd is None else f"${event.cost_usd:.9f}"
+    yield "cost", "unpriced" if event.cost_usd is None else f"${event.cost_usd:.9f}{_without(event)}"
+    yield "tools", ", ".join(f"{name} {uses}" for name, uses in sorted(event.tool_uses.items())) or "–"
     yield "price", str(event.price) if event.price else "–"
     yield "attempts", str(event.attempts)
     yield "request id", event.request_id
@@ -119,6 +120,10 @@ def _tokens(event: UsageEvent) -> str:
     read = f"{event.input_tokens:,} input ({event.cached_tokens:,} cached)"
     written = f"{event.output_tokens:,} output ({event.reasoning_tokens:,} reasoning)"
     return f"{read}, {written}, {event.total_tokens:,} in all" + (", estimated" if event.tokens_estimated else "")
+
+
+def _without(event: UsageEvent) -> str:
+    return " without tool fees" if event.without_tool_fees else ""
 
 
 def _first_token(event: UsageEvent) -> str:

@@ -1,4 +1,4 @@
-"""``manage.py restore FILE``: a backup into an empty database, by pg_restore."""
+"""``manage.py restore FILE``: restores a backup into an empty database with pg_restore."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -8,7 +8,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 
-from usage_dashboard.postgres_tools import ToolFailedError, run_tool
+from usage_dashboard.postgres_tools import ToolFailedError, run_tool, tables_of_backup
+
+OLD_EVENTS = "analytics_usageevent"
+"""The table of events in backups of the old layout, in which the ledger had no tables of its own."""
+TO_BRING_OVER = (
+    "Its tables have other names, and no migration moves them. To bring its events over: restore it with the release"
+    " that wrote it, download the export of all time as JSON Lines there, and read that file here with"
+    " `manage.py import_events`."
+)
 
 
 class Command(BaseCommand):
@@ -32,6 +40,8 @@ class Command(BaseCommand):
         if tables:
             raise CommandError(f"The database {_name()} is not empty: it has {len(tables)} tables. {_way_out()}")
         try:
+            if OLD_EVENTS in tables_of_backup(file, tools):
+                raise CommandError(f"{file} is a backup of an older layout. {TO_BRING_OVER}")
             run_tool(
                 "pg_restore", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", str(file),
                 tools=tools,
@@ -39,7 +49,7 @@ class Command(BaseCommand):
         except ToolFailedError as error:
             raise CommandError(f"Nothing was restored: {error}") from error
         with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")  # no plans without statistics
+            cursor.execute("ANALYZE")  # The planner needs statistics of the new rows.
         self.stdout.write(f"Restored {_name()} from {file}. If this code is newer than the backup, migrate now.")
 
 

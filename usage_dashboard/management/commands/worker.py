@@ -1,4 +1,4 @@
-"""``manage.py worker``: runs deferred and periodic jobs. One is enough; several share the work."""
+"""``manage.py worker``: runs deferred and periodic jobs. One worker is enough; several workers share the jobs."""
 
 from django.core.management.base import BaseCommand
 
