@@ -14,7 +14,7 @@ def prepare() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "usage_dashboard.settings"
     os.environ.setdefault("RECORDING_TIMEOUT_MS", "600000")
     os.environ.setdefault("REPORT_TIMEOUT_MS", "600000")
-    os.environ.setdefault("ALLOWED_HOSTS", "testserver")
+    os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1")
     import django
 
     django.setup()

@@ -24,6 +24,7 @@ OTHERS = Path(gateways.__file__).parent / "others"
         "generate",
         "ingestion",
         "pages",
+        "paint",
         "parquet",
         "recording",
         "slow_streams",
