@@ -215,13 +215,13 @@ def test_the_banner_names_the_models_and_leads_on(ledger: None, admin: User, sup
     assert 'href="/requests/?range=7d&unpriced=1"' in said
     assert "secret" not in said
     assert "/pricing/edit/" not in said
-    assert 'href="/pricing/edit/?add=unpriced%2Fb"' in banner(signed_in(super_admin))
+    assert 'href="/pricing/edit/?add=unpriced%2Fb"' in banner(signed_in(super_admin), "/?range=7d&model=unpriced/b")
 
 
-def test_other_pages_have_a_mark_that_says_the_same(ledger: None, admin: User, super_admin: User) -> None:
+def test_other_pages_have_a_mark_that_says_the_same(ledger: None, admin: User) -> None:
     for path in ("/requests/", "/sessions/", "/models/"):
-        assert banner(signed_in(super_admin), f"{path}?range=7d") == "", path
-        said = mark(signed_in(super_admin), f"{path}?range=7d")
+        assert banner(signed_in(admin), f"{path}?range=7d") == "", path
+        said = mark(signed_in(admin), f"{path}?range=7d")
         assert "1 request without a price. Its cost is not in the figures: unpriced/b (1)." in said, path
         assert 'href="/requests/?range=7d&unpriced=1"' in said
         assert "<a" not in mark(signed_in(admin), f"{path}?range=7d&model=priced/a"), path
