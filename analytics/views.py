@@ -22,7 +22,7 @@ from accounts.decorators import actor_of, with_own_viewer, with_viewer
 from accounts.places import NoPlaceError, Places, in_a_place
 from accounts.viewer import Viewer
 from analytics import reports
-from analytics.display.unpriced_banner import unpriced
+from analytics.display.unpriced_notice import unpriced
 from analytics.export.export import CSV, JSONL, Format
 from analytics.export.sessions import CONTENT_TYPE as SESSIONS_CONTENT_TYPE
 from analytics.export.sessions import export_sessions
@@ -33,6 +33,7 @@ from analytics.filters import menus
 from analytics.filters.facets import FACETS, facets_of
 from analytics.filters.filters import UNPRICED, Filters, read_filters
 from analytics.filters.table_form import FORMAT, TableForm
+from analytics.first_run import first_run
 from analytics.pages import Page, one_session
 from analytics.pages.models.page import MODELS
 from analytics.pages.my_usage import MY_USAGE
@@ -61,6 +62,7 @@ TOO_MANY_ROWS = (
 )
 PAGES = (OVERVIEW, REQUESTS, SESSIONS, MODELS)
 WHOLE = "page"
+RESULTS = "results"
 RESULTS_ELEMENT = "div#results"
 """The name in htmx's headers of the part of the page below the filters, which refreshes itself."""
 
@@ -81,6 +83,8 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
                 seen = _version(page, viewer, filters, recorded)
                 if request.headers.get("X-Seen") == seen:
                     return HttpResponse(status=204)
+                if part == WHOLE and page.leads_to_first_call and not recorded:
+                    return first_run(request, viewer, {"page": page, "pages": PAGES, "filters": filters})
                 context = _context(page, viewer, filters, part, request.headers.get("X-Open-Menu", ""))
                 context |= {"seen": seen, "is_unused": not recorded}
             response = render(request, f"analytics/{part}.html", context)
@@ -297,7 +301,7 @@ def _part(request: HttpRequest) -> str:
     """The name of the template to render: the page, the view (filters and results), or the results alone."""
     if not is_partial(request):
         return WHOLE
-    return "results" if request.headers.get("HX-Target") == RESULTS_ELEMENT else "view"
+    return RESULTS if request.headers.get("HX-Target") == RESULTS_ELEMENT else "view"
 
 
 def _version(page: Page, viewer: Viewer, filters: Filters, recorded: int) -> str:
@@ -312,8 +316,8 @@ def _version(page: Page, viewer: Viewer, filters: Filters, recorded: int) -> str
 
 def _context(page: Page, viewer: Viewer, filters: Filters, part: str, opened: str) -> dict[str, Any]:
     report = Report(viewer, filters.selection, page.questions, compares=page.compares and filters.has_previous)
-    context = {"page": page, "viewer": viewer, "filters": filters}
-    if part != "results":  # Menus come first, because they load names that the tables use as well.
+    context = {"page": page, "viewer": viewer, "filters": filters, "is_refresh": part == RESULTS}
+    if part != RESULTS:  # Menus come first, because they load names that the tables use as well.
         made = menus.menus(report, filters, are_known=page.knows_choices, opened=opened)
         context |= {"menus": made, "chips": menus.chips(made, filters), "ranges": menus.ranges(filters)}
         context |= {"cleared": menus.cleared(filters), "pages": PAGES}

@@ -33,6 +33,10 @@ class Page:
     has_charts: bool = False
     knows_choices: bool = False
     """Whether the page's own tables load the values of the filter menus; otherwise a menu is filled when it opens."""
+    leads_to_first_call: bool = False
+    """Whether the steps to the first call stand in place of the page while nothing is recorded."""
+    has_notice: bool = False
+    """Whether the page says in a line which requests have no price. Other pages have a mark in their head."""
     is_own: bool = False
     """Whether the page shows only the reader's own rows, whatever the role."""
     ages: bool = False

@@ -7,7 +7,7 @@ from accounts.viewer import Viewer
 from analytics.display import retention_notice
 from analytics.display.colors import color_of
 from analytics.display.outlook import Outlook
-from analytics.display.unpriced_banner import unpriced_link
+from analytics.display.unpriced_notice import unpriced_link
 from analytics.filters import menus
 from analytics.filters.facets import MODEL
 from analytics.filters.filters import PLACES, Filters
@@ -131,5 +131,7 @@ OVERVIEW = Page(
     questions=OVERVIEW_QUESTIONS,
     compares=True,
     has_charts=True,
+    leads_to_first_call=True,
+    has_notice=True,
     knows_choices=True,
 )
