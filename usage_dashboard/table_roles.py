@@ -1,7 +1,7 @@
 """The role of each part of a table, in so many words.
 
-On a phone the style sheet shows the rows of tables in another form. Some browsers then forget that they are tables, and a
-screen reader reads a heap of words. A ``role`` at each part prevents this. The roles are put in when a template is
+On a phone the style sheet shows the rows of tables in another form. Some browsers then forget that they are tables, and
+a screen reader reads a heap of words. A ``role`` at each part prevents this. The roles are put in when a template is
 compiled, so that no template has to name them and none can forget one.
 """
 
