@@ -33,7 +33,7 @@ def settle(page: Page) -> None:
     """Wait for charts, and for parts of the page that are loaded after the first paint."""
     page.wait_for_function(
         """() => document.readyState === "complete"
-            && ![...document.querySelectorAll(".plot")].some(plot => !plot.matches(".js-plotly-plot"))
+            && ![...document.querySelectorAll(".plot:not(.js-plotly-plot)")].some(plot => plot.checkVisibility())
             && !document.querySelector(".htmx-request, [hx-trigger~=load]:empty")"""
     )
 

@@ -25,6 +25,7 @@ from markupsafe import escape
 from accounts.decorators import viewer_of
 from analytics.display import figures, missing_cost
 from pricing import display as prices
+from usage_dashboard.table_roles import TableRoles
 
 REMEMBERED_TEXTS = 10_000
 LONGEST_REMEMBERED = 200
@@ -67,6 +68,7 @@ def environment(**options: Any) -> PageEnvironment:
         **options
         | {
             "autoescape": select_autoescape(["html"], default=False),  # Mails are plain text.
+            "extensions": [TableRoles],
             "undefined": StrictUndefined,
             "trim_blocks": True,
             "lstrip_blocks": True,

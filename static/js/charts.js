@@ -322,9 +322,12 @@
     }]],
   };
   const asked = new WeakMap();  // The address that was last loaded into each element; a new element has none.
+  const isFolded = (element) => element.closest(".fold:not([open])") !== null;
+  // A folded part is loaded when it opens, and the slow figures also when a card that tells some of them opens.
+  const isWanted = (late) => !isFolded(late) || (late.id === "slow" && document.querySelector(".facts:popover-open [data-later]") !== null);
   const askForMore = () => {
     for (const late of document.querySelectorAll("[data-from]")) {
-      if (asked.get(late) === late.dataset.from) continue;
+      if (asked.get(late) === late.dataset.from || !isWanted(late)) continue;
       asked.set(late, late.dataset.from);
       window.htmx?.ajax("GET", late.dataset.from, { source: late, target: late, swap: "innerHTML" });
     }
@@ -369,7 +372,7 @@
     // The revision of a plot is the days, the grain and the filters; Plotly keeps the zoom while it is the same.
     const revision = document.getElementById("slow").dataset.from.replace(/&version=.*/, "");
     const theme = colour("--surface-1") + colour("--primary");
-    for (const plot of document.querySelectorAll(".plot")) show(plot, revision, theme);
+    for (const plot of document.querySelectorAll(".plot")) if (!isFolded(plot)) show(plot, revision, theme);
     probe.remove();
     for (const box of document.querySelectorAll("[data-table-of]")) table(box);
     for (const place of document.querySelectorAll("[data-later]")) place.textContent = present.later?.[place.dataset.later] ?? "…";
@@ -383,6 +386,12 @@
     chosen[target.name.replace("measure-", "")] = target.value;
     render();
   });
-  document.addEventListener("toggle", ({ target }) => { if (target.matches?.(".chart-table")) table(target.querySelector("[data-table-of]")); }, true);
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.matches?.(".chart-table")) table(target.querySelector("[data-table-of]"));
+    if (target.matches?.(".facts")) askForMore();
+    if (!target.matches?.(".fold[open]")) return;
+    render();
+    for (const plot of target.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(plot);  // The window may have been turned meanwhile.
+  }, true);
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", render); else render();
 })();
