@@ -12,7 +12,7 @@ _FIRST = (
     "llama-3.3-70b-versatile",
     "openai/gpt-oss-20b",
     "llama-3.1-8b-instant",
-    "qwen/qwen3-32b",
+    "qwen/qwen3.8-27b",
     "moonshotai/kimi-k2-instruct-0905",
     "meta-llama/llama-4-maverick-17b-128e-instruct",
     "meta-llama/llama-4-scout-17b-16e-instruct",

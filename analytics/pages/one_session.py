@@ -105,9 +105,7 @@ def _alternatives(viewer: Viewer, session: Conversation, sums: Totals) -> list[A
 
     found = sorted(priced())
     colors = colors_apart(model for _, model in found)
-    return [
-        Alternative(Model(model, colors[model]), other, *_difference(session, other)) for other, model in found
-    ]
+    return [Alternative(Model(model, colors[model]), other, *_difference(session, other)) for other, model in found]
 
 
 def _difference(session: Conversation, other: Decimal) -> tuple[str, bool]:
