@@ -21,11 +21,11 @@ _FIRST = (
     "groq/compound",
     "groq/compound-mini",
 )
-_OF_LISTED = (*range(1, 13), *range(17, 27))
-_OF_OTHERS = (*range(13, 17), *range(27, COLORS + 1))
+_OF_LISTED: tuple[int, ...] = (*range(1, 13), *range(17, 27))
+_OF_OTHERS: tuple[int, ...] = (*range(13, 17), *range(27, COLORS + 1))
 """The colours of models that the catalogue does not list, or that were retired long ago. They are other ones, so that
 such a model keeps its colour wherever models of the catalogue are shown beside it."""
-_COLOR_OF = dict(zip(dict.fromkeys((*_FIRST, *listed())), _OF_LISTED, strict=False))
+_COLOR_OF: dict[str, int] = dict(zip(dict.fromkeys((*_FIRST, *listed())), _OF_LISTED, strict=False))
 
 
 def color_of(model: str) -> int:
