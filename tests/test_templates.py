@@ -56,7 +56,7 @@ def test_pages_are_escaped_and_mails_are_not() -> None:
     assert "Ann &lt;ann@example.com&gt;" in page.copyable_id("Name", person.display_name)
     mail = render_to_string(
         "accounts/mail/forgotten.txt",
-        {"user": person, "protocol": "https", "domain": "x", "uid": "1", "token": "2", "days": 3},
+        {"user": person, "link": "https://x/", "days": 3},
     )
     assert mail.startswith("Hello Ann <ann@example.com>,\n\n")
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from accounts.viewer import Viewer
 from analytics import reports
 from analytics.display import figures, retention_notice
-from analytics.display.colors import color_of
+from analytics.display.colors import colors_apart
 from analytics.display.local_time import LocalTime
 from analytics.display.session_link import link_to_requests, link_to_session, requests_query
 from analytics.filters.facets import DEFAULT_PROVIDER
@@ -55,11 +55,12 @@ def context(viewer: Viewer, session: Conversation, filters: Filters, place: str)
     page, sums = reports.messages(viewer, session, after), reports.message_sums(viewer, session)
     is_whole = sums.requests == session.requests
     address = link_to_session(session, filters.query)
+    colors = colors_apart(session.models)
     return {
         "viewer": viewer,
         "session": session,
         "badge": badge_of(session, "whole"),
-        "models": [Model(name or "(none)", color_of(name)) for name in session.models],
+        "models": [Model(name or "(none)", colors[name]) for name in session.models],
         "duration": span(session.duration_ms),
         "first": LocalTime.of(session.first_at, session.time_zone),
         "last": LocalTime.of(session.last_at, session.time_zone),
@@ -102,10 +103,9 @@ def _alternatives(viewer: Viewer, session: Conversation, sums: Totals) -> list[A
             if other is not None:
                 yield other + (sums.tool_cost_usd or Decimal(0)), model
 
-    return [
-        Alternative(Model(model, color_of(model)), other, *_difference(session, other))
-        for other, model in sorted(priced())
-    ]
+    found = sorted(priced())
+    colors = colors_apart(model for _, model in found)
+    return [Alternative(Model(model, colors[model]), other, *_difference(session, other)) for other, model in found]
 
 
 def _difference(session: Conversation, other: Decimal) -> tuple[str, bool]:

@@ -4,6 +4,7 @@
 (() => {
   const probe = document.createElement("i");
   probe.hidden = true;
+  probe.style.forcedColorAdjust = "none";  // With colours of the reader's own, series still differ.
   const colour = (name, alpha = 1) => {
     probe.style.color = `var(${name})`;
     const rgb = getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3);

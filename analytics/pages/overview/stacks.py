@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from analytics.display.colors import STATUS_COLORS, colors_apart
+from analytics.display.colors import STATUS_COLORS, colors_apart, colors_of_values
 from analytics.filters.facets import FACET, Facet, facets_of
 from analytics.filters.filters import Filters
 from analytics.filters.menus import Choosable
@@ -66,7 +66,7 @@ def layers(report: Report, filters: Filters, points: Sequence[Point], facet: Fac
 def _colors(facet: Facet, values: Sequence[Value]) -> dict[Value, int]:
     if facet.name == "status":
         return {value: STATUS_COLORS[str(value)] for value in values}
-    colors = colors_apart(map(str, values))
+    colors = (colors_apart if facet.name == "model" else colors_of_values)(map(str, values))
     return {value: colors[str(value)] for value in values}
 
 
