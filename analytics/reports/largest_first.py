@@ -7,47 +7,49 @@ of the range are read and sorted, and the page says since when. That takes the s
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Self
 
-from django.db.models import F, Q, QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 
 from accounts.viewer import Viewer
-from analytics.reports.direction import NEWER, OLDER, moments
+from analytics.reports.direction import OLDER, moments
 from analytics.reports.event_log import Log, LogCursor
-from analytics.reports.scope import selected, visible
+from analytics.reports.scope import condition_of, selected, visible
 from analytics.reports.selection import Dimension, Selection
 from ledger.models import UsageEvent
-from pricing.fields import NANO, NanoDollarField, from_nano, to_nano
+from pricing.fields import to_nano
 
-AT_MOST = 20_000
+AT_MOST = 10_000
 """The number of requests, before filters, that are sorted at most."""
-UNKNOWN = -NANO
+UNKNOWN = -1
 """The cost of an unpriced request in an order by cost, so that these requests come last."""
+INDEXED: tuple[Dimension, ...] = ("organization_id", "user_id")
+"""The dimensions that an index has beside the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A column of requests in whose order they are listed, largest first."""
+    """A column of requests in whose order they are listed, largest first. ``sql`` is its value, which is never NULL."""
 
     key: str
     label: str
     column: str
+    sql: str
     is_of_cost: bool = False
 
-    @property
-    def value(self) -> Any:
-        """The column as an expression that is never NULL."""
+    def number(self, event: UsageEvent) -> int:
+        """The value of an event; costs are in nano-dollars."""
+        value = getattr(event, self.column)
         if not self.is_of_cost:
-            return F(self.column)
-        return Coalesce(self.column, Value(UNKNOWN, NanoDollarField()), output_field=NanoDollarField())
+            return int(value)
+        return UNKNOWN if value is None else to_nano(value)
 
 
 MEASURES = (
-    Measure("cost", "Cost", "cost_usd", is_of_cost=True),
-    Measure("tokens", "Tokens", "total_tokens"),
-    Measure("latency", "Latency", "latency_ms"),
+    Measure("cost", "Cost", "cost_usd", f"coalesce(cost_usd, {UNKNOWN})", is_of_cost=True),
+    Measure("tokens", "Tokens", "total_tokens", "total_tokens"),
+    Measure("latency", "Latency", "latency_ms", "latency_ms"),
 )
 
 
@@ -79,48 +81,53 @@ class LargestCursor:
 @dataclass(frozen=True, slots=True)
 class LargestPage:
     events: Sequence[UsageEvent]
-    next: LargestCursor | None
-    since: datetime | None
-    """Requests before this moment were left out; None if the whole range was sorted."""
+    next: LargestCursor | None = None
+    since: datetime | None = None
+    """The time of the newest request that was left out; None if the whole range was sorted."""
 
 
 def largest(log: Log, measure: Measure, after: LargestCursor | None) -> LargestPage:
     """The page of the log's requests after the cursor, or the first one without a cursor, in the order of a measure."""
-    since = _since(log)
-    events = log.events().annotate(value=measure.value)
-    if since is not None:
-        first_day, last_day = NEWER.reachable(log.selection.first_day, log.selection.last_day, since)
-        events = events.filter(day__range=(first_day, last_day), timestamp__gt=since)
-    if after is not None:
-        value: int | Decimal = from_nano(after.number) if measure.is_of_cost else after.number
-        beyond = OLDER.events_beyond(after.place.timestamp, after.place.id)
-        events = events.filter(Q(value__lt=value) | Q(value=value) & beyond)
-    found = list(events.order_by("-value", *OLDER.order)[: log.size + 1])
+    try:
+        newest, reached = _newest(log)
+        where, filters = condition_of(log.events())
+    except EmptyResultSet:  # The viewer sees nothing.
+        return LargestPage([])
+    place = (after.number, after.place.timestamp, after.place.id) if after else ()
+    statement = f"""
+        SELECT * FROM ({newest} LIMIT {AT_MOST:d}) AS ledger_usageevent
+        WHERE {where} {f"AND ({measure.sql}, timestamp, id) < (%s, %s, %s)" if after else ""}
+        ORDER BY {measure.sql} DESC, {OLDER.order_sql} LIMIT {log.size + 1:d}"""  # noqa: S608 - our own words
+    found = list(UsageEvent.objects.raw(statement, [*reached, *filters, *place]))
     shown = found[: log.size]
-    return LargestPage(shown, _cursor(shown[-1], measure) if len(found) > log.size else None, since)
+    more = LargestCursor(measure.number(shown[-1]), LogCursor.of(shown[-1])) if len(found) > log.size else None
+    return LargestPage(shown, more, _left_out(newest, reached))
 
 
-def _cursor(event: UsageEvent, measure: Measure) -> LargestCursor:
-    value = getattr(event, measure.column)
-    if measure.is_of_cost:
-        value = to_nano(UNKNOWN if value is None else value)
-    return LargestCursor(value, LogCursor.of(event))
+def _newest(log: Log) -> tuple[str, tuple[Any, ...]]:
+    """SQL and parameters of the log's events, newest first, before those filters that no index has.
 
-
-def _since(log: Log) -> datetime | None:
-    """The time of the newest request that is left out; None if there are at most ``AT_MOST`` requests. Requests are
-    counted before those filters that no index has, so that no more than these are read."""
-    selection = log.selection
-    kept: tuple[Dimension, ...] = ("organization_id", "user_id")
-    chosen = {name: selection.chosen[name] for name in kept if name in selection.chosen}
-    scope = Selection(selection.first_day, selection.last_day, chosen)
-    events = UsageEvent.objects.filter(visible(log.viewer) & selected(scope, UsageEvent))
-    return _newest_first(events, log.viewer, scope).values_list("timestamp", flat=True)[AT_MOST : AT_MOST + 1].first()
-
-
-def _newest_first(events: "QuerySet[UsageEvent]", viewer: Viewer, scope: Selection) -> "QuerySet[UsageEvent]":
-    """The events, sorted as an index has them: those of one organization by their days, which rise with time."""
-    organizations = viewer.organization_ids or scope.chosen.get("organization_id", ())
+    The inner query is in the order of an index: of one organization by day, which rises with time, and of several by
+    time alone. OFFSET keeps PostgreSQL from reading all events of the days and sorting them, which it would do because
+    it does not know that day and time are the same thing.
+    """
+    viewer, selection = log.viewer, log.selection
+    chosen = {name: selection.chosen[name] for name in INDEXED if name in selection.chosen}
+    first, last = selection.first_day, selection.last_day
+    organizations = viewer.organization_ids or chosen.get("organization_id", ())
     if len(organizations) == 1:
-        return events.order_by("-day", "-timestamp")
-    return events.filter(timestamp__range=moments(scope.first_day, scope.last_day)).order_by("-timestamp", "-id")
+        events = UsageEvent.objects.filter(visible(viewer) & selected(Selection(first, last, chosen), UsageEvent))
+        ordered = events.order_by("-day", "-timestamp")
+    else:
+        events = UsageEvent.objects.filter(visible(viewer), timestamp__range=moments(first, last))
+        ordered = events.order_by(*OLDER.order)
+    sql, parameters = ordered.query.sql_with_params()
+    newest = f"SELECT * FROM ({sql} OFFSET 0) AS event WHERE day BETWEEN %s AND %s"  # noqa: S608 - our own words
+    return newest, (*parameters, first, last)
+
+
+def _left_out(newest: str, parameters: Sequence[Any]) -> datetime | None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT timestamp FROM ({newest} OFFSET {AT_MOST:d} LIMIT 1) AS event", parameters)  # noqa: S608
+        found = cursor.fetchone()
+    return found[0] if found else None

@@ -103,7 +103,7 @@ def test_a_table_tells_how_much_and_how_sure(ledger: None, admin: User) -> None:
     assert found["grown"]["cost"].endswith("150.0%")
     assert found["new"]["requests"] == "+6 new"
     assert found["same"] == {"requests": "0 no change", "cost": "$0.00 no change"}
-    assert found["unpriced"] == {"requests": "+2 100.0%", "cost": "–"}, "nobody knows what it cost"
+    assert found["unpriced"] == {"requests": "+2 100%", "cost": "–"}, "nobody knows what it cost"
     assert found["half"]["cost"] == "–", "nothing is known of the cost before"
 
 
