@@ -25,7 +25,7 @@ AT_MOST = 10_000
 UNKNOWN = -1
 """The cost of an unpriced request in an order by cost, so that these requests come last."""
 INDEXED: tuple[Dimension, ...] = ("organization_id", "user_id")
-"""The dimensions that an index has beside the time."""
+"""The dimensions that an index has before the time, so that the events of one value are there in the order of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def largest(log: Log, measure: Measure, after: LargestCursor | None) -> LargestP
     place = (after.number, after.place.timestamp, after.place.id) if after else ()
     statement = f"""
         SELECT * FROM ({newest} LIMIT {AT_MOST:d}) AS ledger_usageevent
-        WHERE {where} {f"AND ({measure.sql}, timestamp, id) < (%s, %s, %s)" if after else ""}
+        WHERE ({where}) {f"AND ({measure.sql}, timestamp, id) < (%s, %s, %s)" if after else ""}
         ORDER BY {measure.sql} DESC, {OLDER.order_sql} LIMIT {log.size + 1:d}"""  # noqa: S608 - our own words
     found = list(UsageEvent.objects.raw(statement, [*reached, *filters, *place]))
     shown = found[: log.size]
@@ -112,7 +112,7 @@ def _newest(log: Log) -> tuple[str, tuple[Any, ...]]:
     it does not know that day and time are the same thing.
     """
     viewer, selection = log.viewer, log.selection
-    chosen = {name: selection.chosen[name] for name in INDEXED if name in selection.chosen}
+    chosen = {name: values for name in INDEXED if len(values := selection.chosen.get(name, ())) == 1 and values != (0,)}
     first, last = selection.first_day, selection.last_day
     organizations = viewer.organization_ids or chosen.get("organization_id", ())
     if len(organizations) == 1:

@@ -155,7 +155,7 @@ def test_columns_are_chosen_and_remembered(ledger: None, admin: User, user: User
     ]  # fmt: skip
     chosen = get(client, "?columns=time&columns=cost&columns=expert&columns=model&columns=feature&rows=25")
     assert heads(chosen) == ["Time", "Model", "Feature", "Expert", "Cost"]
-    assert 'class="who expert"' in chosen
+    assert 'class="who expert-cell"' in chosen
     assert "expert-1" in chosen
     assert len(rows(chosen)) == 25
     again = get(client, "?range=7d")
@@ -187,7 +187,7 @@ def test_each_column_shows_its_field(acme: Organization, super_admin: User) -> N
     (row,) = re.findall(r"<tr id=.*?</tr>", html, re.DOTALL)
     cells = {
         key: re.sub("<[^>]*>", "", content).strip()
-        for key, content in re.findall(r'<td class="(?:who |number )?([\w-]+)"[^>]*>(.*?)</td>', row, re.DOTALL)
+        for key, content in re.findall(r'<td class="(?:who |number |status )([\w-]+)-cell"[^>]*>(.*?)</td>', row, re.DOTALL)
     }
     expected = {
         "project": "rag", "user": "ann", "expert": "lawyer", "template": "t1", "session": "s-1", "feature": "tools",

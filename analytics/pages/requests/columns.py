@@ -23,7 +23,7 @@ class Column:
     """A column of the list. ``text`` is the content of its cells; the template makes those of some columns itself."""
 
     key: str
-    """The name in the query string, and the class of the cells."""
+    """The name in the query string. The cells have the class ``<key>-cell``."""
     label: str
     text: Callable[[UsageEvent], str] = str
     title: Callable[[UsageEvent], str] | None = None
