@@ -185,10 +185,8 @@ def test_each_column_shows_its_field(acme: Organization, super_admin: User) -> N
     html = get(client, f"?{ALL_COLUMNS}")
     assert len(heads(html)) == len(OFFERED) + 1
     (row,) = re.findall(r"<tr id=.*?</tr>", html, re.DOTALL)
-    cells = {
-        key: re.sub("<[^>]*>", "", content).strip()
-        for key, content in re.findall(r'<td class="(?:who |number |status )([\w-]+)-cell"[^>]*>(.*?)</td>', row, re.DOTALL)
-    }
+    found = re.findall(r'<td class="(?:who |number |status )([\w-]+)-cell"[^>]*>(.*?)</td>', row, re.DOTALL)
+    cells = {key: re.sub("<[^>]*>", "", content).strip() for key, content in found}
     expected = {
         "project": "rag", "user": "ann", "expert": "lawyer", "template": "t1", "session": "s-1", "feature": "tools",
         "provider": "groq", "operation": "chat", "asked": "alias/a", "tier": "on_demand", "http": "200",
