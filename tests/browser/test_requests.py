@@ -163,7 +163,7 @@ def test_columns_are_chosen_in_a_menu_with_and_without_a_script(ledger: None, ad
             record([call(MODELS[2], organization="acme", at=NOW, request_id="brand-new")])
             page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")
             expect(page.locator(ROWS).first).to_contain_text("Unpriced")
-        menu.get_by_text("25", exact=True).click()
+        menu.locator("input[name=rows][value='25']").check()
         menu.get_by_role("button", name="Show").click()
         expect(page.locator("table.log thead th")).to_have_text(["Time", "Session", "Cost"])
         expect(page.locator(ROWS)).to_have_count(25)
