@@ -12,6 +12,7 @@ urlpatterns = [
     path("tables/", views.tables, name="analytics-tables"),
     path("requests/", views.requests, name="requests"),
     path("requests/<int:organization_id>-<int:pk>/", views.request_detail, name="request-detail"),
+    path("requests/<int:organization_id>-<int:pk>.json", views.request_json, name="request-json"),
     path("sessions/", views.sessions, name="sessions"),
     path("sessions/<int:organization_id>-<int:user_id>/", views.session_detail, name="session"),
     path("sessions/export.jsonl", views.export_sessions_jsonl, name="export-sessions"),

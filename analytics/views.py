@@ -23,7 +23,7 @@ from accounts.places import NoPlaceError, Places, in_a_place
 from accounts.viewer import Viewer
 from analytics import reports
 from analytics.display.unpriced_notice import unpriced
-from analytics.export.export import CSV, JSONL, Format
+from analytics.export.export import CSV, JSONL, Format, json_of
 from analytics.export.sessions import CONTENT_TYPE as SESSIONS_CONTENT_TYPE
 from analytics.export.sessions import export_sessions
 from analytics.export.streaming import Chunks, InAThread, InAThreadOfALoop
@@ -32,6 +32,7 @@ from analytics.failure import failed, is_partial
 from analytics.filters import menus
 from analytics.filters.facets import FACETS, facets_of
 from analytics.filters.filters import UNPRICED, Filters, read_filters
+from analytics.filters.remembered import remember, with_remembered
 from analytics.filters.table_form import FORMAT, TableForm
 from analytics.first_run import first_run
 from analytics.pages import Page, one_session
@@ -75,10 +76,10 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
     """The view of a page. A request by htmx gets only the part of the page that it replaces."""
 
     def view(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-        part = _part(request)
+        part, query = _part(request), with_remembered(request, page.name, page.remembered)
         try:
             with snapshot():
-                filters = read_filters(request.GET, viewer, page.settings)
+                filters = read_filters(query, viewer, page.settings)
                 recorded = reports.number_recorded(viewer)
                 seen = _version(page, viewer, filters, recorded)
                 if request.headers.get("X-Seen") == seen:
@@ -95,6 +96,8 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
         if part != WHOLE and source != RESULTS_ELEMENT:  # A refresh is no step in the browser's history.
             header = "HX-Replace-Url" if source.startswith("input#") else "HX-Push-Url"  # Nor is a typed letter.
             response[header] = f"{request.path}{filters.query if filters.query.pairs else ''}"
+        if source != RESULTS_ELEMENT:
+            remember(response, request, page.name, page.remembered)
         patch_vary_headers(response, ["HX-Request-Type", "HX-Target"])
         return response
 
@@ -140,13 +143,29 @@ def request_detail(request: HttpRequest, viewer: Viewer, organization_id: int, p
             event = event_of(viewer, organization_id, pk)
             if event is None:
                 raise Http404
-            context = {"viewer": viewer, **detail.context(viewer, event)}
+            context = {"viewer": viewer, "json": json_of(viewer, organization_id, pk), **detail.context(viewer, event)}
             response = render(request, f"analytics/requests/{template}.html", context)
     except DatabaseError:
         logger.exception("A request could not be loaded.")
         return failed(request)
     patch_vary_headers(response, ["HX-Request-Type"])
     return response
+
+
+@require_safe
+@never_cache
+@with_viewer
+def request_json(request: HttpRequest, viewer: Viewer, organization_id: int, pk: int) -> HttpResponse:
+    """One event as a line of the export in JSON Lines."""
+    try:
+        with snapshot():
+            line = json_of(viewer, organization_id, pk)
+    except DatabaseError:
+        logger.exception("A request could not be loaded.")
+        return failed(request)
+    if line is None:
+        raise Http404
+    return HttpResponse(line, content_type="application/json")
 
 
 @require_safe

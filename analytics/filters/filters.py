@@ -166,4 +166,4 @@ def _settings(query: QueryDict, viewer: Viewer, names: tuple[str, ...]) -> list[
 
 
 def _tells_cost(name: str, value: str) -> bool:
-    return "cost" in name or name == UNPRICED or (name == "sort" and "cost" in value)
+    return "cost" in name or name == UNPRICED or (name in ("sort", "columns") and "cost" in value)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics.filters.filters import Filters
+from analytics.filters.remembered import Setting
 from analytics.reports import Question, Report
 
 
@@ -22,6 +23,8 @@ class Page:
     results: Callable[[Report, Filters], dict[str, Any]]
     settings: tuple[str, ...] = ()
     """Names in the query string that only this page understands."""
+    remembered: tuple[Setting, ...] = ()
+    """Those of the ``settings`` that the browser remembers."""
     styles: tuple[str, ...] = ()
     """The page's own style sheets, under ``static/``."""
     script: str = ""

@@ -50,6 +50,7 @@ class Report:
     ) -> None:
         self.viewer = viewer
         self.selection = selection
+        self._together = together
         self._planner = Planner(viewer, selection, together)
         self._compares = compares
         self._breakdowns: dict[Dimension, Mapping[Value, Summary]] = {}
@@ -76,14 +77,31 @@ class Report:
         period that begins before this day is not covered by data, so comparing with it would mislead."""
         return first_day(self.viewer)
 
+    @property
+    def covers_previous(self) -> bool:
+        """Whether the previous period is covered by data from its first day on."""
+        return self.covered_from is not None and self._previous.selection.first_day >= self.covered_from
+
+    def previous_sums_by(self, dimension: Dimension) -> Mapping[Value, Summary] | None:
+        """The sums of each value in the previous period, most requests first. None if only the events could tell and
+        some of them were deleted."""
+        previous = self._previous
+        if self._planner.cube(previous.selection, (dimension,)) is None and previous.retained_from:
+            return None
+        return previous.sums_by(dimension)
+
+    @cached_property
+    def _previous(self) -> "Report":
+        return Report(self.viewer, self.selection.previous(), self._together)
+
     @cached_property
     def _previous_totals(self) -> Totals | None:
-        previous = self.selection.previous()
+        previous = self._previous
         if self._days is not None:
-            return self._of_days(self._days, previous)
-        if self._planner.cube(previous, ()) is None and retained_from(self.viewer, previous):
+            return self._of_days(self._days, previous.selection)
+        if self._planner.cube(previous.selection, ()) is None and previous.retained_from:
             return None
-        return self._sum(previous)
+        return self._sum(previous.selection)
 
     @cached_property
     def _days(self) -> dict[date, Totals] | None:

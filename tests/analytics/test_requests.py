@@ -52,10 +52,10 @@ def seen_by(viewer: Viewer, selection: Selection, *, unpriced: bool = False) -> 
 
 
 def pages(log: Log) -> Iterator[LogPage]:
-    page = log.newest()
+    page = log.first()
     yield page
-    while page.older:
-        page = log.before(page.older)
+    while cursor := (page.older if log.onward.is_older else page.newer):
+        page = log.before(cursor) if log.onward.is_older else log.after(cursor)
         yield page
 
 
@@ -103,33 +103,36 @@ def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """Both ways to read the days that the rollups name, whatever their number."""
     number = 10**9 if request.param == "few" else -1
     monkeypatch.setattr(log_reader, "FEW_DAYS", number)
-    monkeypatch.setattr(log_reader, "FEW_EVENTS", number)
+    monkeypatch.setattr(log_reader, "FEW_PAGES", number)
 
 
 @pytest.mark.usefixtures("either_way", "many")
-def test_pages_hold_everything_once_in_order_in_both_directions(
-    super_admin: User, admin: User, user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_reader, "PAGE", 7)
-    monkeypatch.setattr(log_reader, "ENOUGH", 8)
+def test_pages_hold_everything_once_in_order_in_both_directions(super_admin: User, admin: User, user: User) -> None:
     for person in (super_admin, admin, user):
         viewer = Viewer.of(person)
         for selection in (WHOLE, PART):
             for chosen in CHOICES:
                 asked = Selection(selection.first_day, selection.last_day, chosen)
                 for unpriced in (False, True):
-                    log = Log(viewer, asked, unpriced)
+                    expected = seen_by(viewer, asked, unpriced=unpriced)
+                    log = Log(viewer, asked, unpriced, size=7)
                     found = list(pages(log))
-                    assert [pk for page in found for pk in ids(page)] == seen_by(viewer, asked, unpriced=unpriced)
+                    assert [pk for page in found for pk in ids(page)] == expected
                     for newer, older in pairwise(found):
                         assert older.newer
                         assert ids(log.after(older.newer)) == ids(newer)
+                    upwards = Log(viewer, asked, unpriced, size=50, onward=NEWER)
+                    found = list(pages(upwards))
+                    assert [pk for page in found for pk in ids(page)] == expected[::-1]
+                    for older, newer in pairwise(found):
+                        assert newer.older
+                        assert ids(upwards.before(newer.older)) == ids(older)
 
 
 @pytest.mark.usefixtures("many")
 def test_rare_requests_are_found_without_a_pass_over_the_others(super_admin: User) -> None:
     selection = Selection(WHOLE.first_day, WHOLE.last_day, {"model": ("nothing",)})
-    assert Log(Viewer.of(super_admin), selection).newest() == LogPage([])
+    assert Log(Viewer.of(super_admin), selection).first() == LogPage([])
 
 
 def test_days_of_a_session_are_those_of_the_person_asked_for(acme: Organization, admin: User, user: User) -> None:

@@ -18,6 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils.http import urlencode
 
 from accounts.models import ApiKey, AuditRecord, Organization, PersonAlias, Project, ProviderKey, User
+from analytics.pages.requests.columns import OFFERED
 from ledger.models import UsageEvent
 from pricing.models import Price
 from tests.cast import signed_in
@@ -202,7 +203,8 @@ def searched(tenant: Tenant, whose: Whose) -> list[str]:
     """Requests by Groq's id and by ours, and as filtered; these are the ways that find one event."""
     event = tenant.colleagues_event if whose == "colleague" else tenant.event
     found = [f"{reverse('requests')}?q={q}" for q in (event.request_id, event.provider_request_id)]
-    return [*filtered("requests")(tenant, whose), *found]
+    every = urlencode({"range": "all", "sort": "cost", "columns": [column.key for column in OFFERED]}, doseq=True)
+    return [*filtered("requests")(tenant, whose), *found, f"{reverse('requests')}?{every}"]
 
 
 def awaited(name: str) -> Callable[[Tenant, Whose], list[str]]:
@@ -251,6 +253,7 @@ ADDRESSES: dict[str, Address] = {
     "analytics-tables": Address(signed_in_only, filtered("analytics-tables")),
     "choices": Address(signed_in_only, choosable("choices")),
     "request-detail": Address(of_row_owners, of_event("request-detail"), is_fragmented=True),
+    "request-json": Address(of_row_owners, of_event("request-json")),
     "models-estimate": Address(of_those_who_see_costs, plain("models-estimate"), posts=of_those_who_see_costs),
     "session": Address(of_row_owners, of_session),
     "export-sessions": Address(of_exporters, filtered("export-sessions")),
@@ -435,7 +438,7 @@ def everything_there_is() -> list[object]:
 
 
 SORTS = {
-    "analytics": ["model:-cost_usd", "model:cost_usd", "project:-cost_usd", "feature:cost_usd"],
+    "analytics": ["model:-cost_usd", "model:cost_usd", "project:-cost_usd", "feature:-cost_change"],
     "my-usage": ["model:-cost_usd", "model:cost_usd", "project:-cost_usd", "feature:cost_usd"],
     "sessions": ["cost", "-cost", "cost_usd", "-cost_usd"],
     "models": ["cost", "-cost", "cost_usd", "-cost_usd"],
@@ -447,7 +450,13 @@ SORTS = {
 def test_an_order_tells_no_cost(world: World, name: str) -> None:
     with looking(world, "user") as client:
         settings = [("sort", sort) for sort in SORTS[name]]
-        settings += [("cost_min", "0.5"), ("cost_max", "0.5"), ("unpriced", "1"), ("cost_on", "shared/model")]
+        settings += [
+            ("cost_min", "0.5"),
+            ("cost_max", "0.5"),
+            ("unpriced", "1"),
+            ("cost_on", "shared/model"),
+            ("columns", "cost"),
+        ]
         usual = _without_token(client.get(reverse(name)))
         for setting in settings:
             assert _without_token(client.get(f"{reverse(name)}?{urlencode([setting])}")) == usual, setting
