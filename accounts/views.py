@@ -1,10 +1,23 @@
-"""The pages for people who have to wait: after too many attempts to sign in, or while too many passwords are hashed."""
+"""The sign-in page, and the pages for people who have to wait: after too many attempts to sign in, or while too many
+passwords are hashed."""
 
 from django.conf import settings
+from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import get_script_prefix
 
 from accounts.hashing import PATIENCE_SECONDS
+
+
+class SignInView(LoginView):
+    template_name = "accounts/sign_in.html"
+    redirect_authenticated_user = True
+
+    def get_redirect_url(self) -> str:
+        """The page that somebody wanted to see before; empty for the bare address, after which the start page comes."""
+        wanted = super().get_redirect_url()
+        return "" if wanted == get_script_prefix() else wanted
 
 
 def locked_out(request: HttpRequest) -> HttpResponse:
