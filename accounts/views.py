@@ -14,10 +14,10 @@ class SignInView(LoginView):
     template_name = "accounts/sign_in.html"
     redirect_authenticated_user = True
 
-    def get_redirect_url(self) -> str:
-        """The page that somebody wanted to see before; empty for the bare address, after which the start page comes."""
-        wanted = super().get_redirect_url()
-        return "" if wanted == get_script_prefix() else wanted
+    def get_success_url(self) -> str:
+        """The page that somebody wanted to see before; the start page if that was only the bare address."""
+        wanted = super().get_success_url()
+        return self.get_default_redirect_url() if wanted == get_script_prefix() else wanted
 
 
 def locked_out(request: HttpRequest) -> HttpResponse:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from analytics.display import figures, missing_cost
 from analytics.reports import Point
@@ -73,10 +74,6 @@ def _written(point: Point, sees_cost: bool) -> str:
 
 
 def _label(amount: float, sees_cost: bool) -> str:
-    return (
-        f"${amount:,.2f}"
-        if sees_cost and amount >= 1
-        else f"${amount:.2g}"
-        if sees_cost
-        else figures.compact(round(amount))
-    )
+    if not sees_cost:
+        return figures.compact(round(amount))
+    return figures.money(Decimal(f"{amount:.2f}" if amount >= 1 else f"{amount:.2g}"))

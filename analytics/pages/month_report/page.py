@@ -45,7 +45,7 @@ def month_report(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             is_valid = form.is_valid()
             month: Month = form.cleaned_data["month"] if is_valid else form.present
             filters = read_filters(_of_month(request.GET, month), viewer)
-            context = {"form": form, "month": month, "filters": filters, "state": _state(filters)}
+            context = {"viewer": viewer, "form": form, "month": month, "filters": filters, "state": _state(filters)}
             if is_valid:
                 context |= _figures(viewer, month, filters) | about(actor_of(request), viewer)
         return render(request, "analytics/month_report/page.html", context, status=200 if is_valid else 400)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from typing import Any
 
 from analytics.display.sorting import share
 from analytics.filters.facets import Facet, facets_of
@@ -36,7 +37,8 @@ def tables(report: Report) -> list[Table]:
 
 
 def left_out(report: Report) -> list[str]:
-    """The dimensions without a table, because their sums would be put together from those of very many organizations."""
+    """The dimensions without a table, because their sums would have to be put together from those of too many
+    organizations."""
     return [facet.label.lower() for facet in _offered(report) if report.is_slow(facet.dimension)]
 
 
@@ -84,5 +86,7 @@ def _less(whole: Summary, part: Summary) -> Summary:
 
 def _combined(one: Summary, other: Summary, sign: int) -> Summary:
     """The first sums plus or minus the others. A hidden cost stays hidden."""
-    pairs = {field.name: (getattr(one, field.name), getattr(other, field.name)) for field in fields(Summary)}
-    return Summary(**{name: None if a is None else a + sign * (b or 0) for name, (a, b) in pairs.items()})
+    names = [field.name for field in fields(Summary)]
+    pairs = ((getattr(one, name), getattr(other, name)) for name in names)
+    values: list[Any] = [None if a is None else a + sign * (b or 0) for a, b in pairs]
+    return Summary(*values)
