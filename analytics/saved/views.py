@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -35,7 +36,7 @@ def views(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The views that somebody can open: the private ones first."""
     person = actor_of(request)
     found = SavedView.objects.reached_by(person, viewer).select_related("organization", "owner")
-    page = page_of(request, found.order_by("organization__name", "name_key", "pk").distinct())
+    page = page_of(request, found.order_by(F("organization__name").asc(nulls_first=True), "name_key", "pk"))
     rows = [
         {
             "view": view,

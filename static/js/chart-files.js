@@ -4,7 +4,7 @@
 (() => {
   const SIZE = { width: 1000, height: 520 };
   const LONGEST = 110;  // A longer line of days and filters would leave the picture.
-  const DATED = { left: 20, right: 28, top: 104, bottom: 76 };
+  const MARGIN = { l: 20, r: 28, t: 104, b: 76 };
 
   const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
   const words = (element) => element.textContent.trim().replace(/\s+/g, " ");
@@ -33,8 +33,7 @@
     return {
       data,
       layout: {
-        ...layout, ...SIZE, autosize: false, paper_bgcolor: ground(figure), images: [],
-        margin: { l: DATED.left, r: DATED.right, t: DATED.top, b: DATED.bottom },
+        ...layout, ...SIZE, autosize: false, paper_bgcolor: ground(figure), margin: MARGIN,
         // A heat map's rows are told by its axis.
         showlegend: plot.dataset.chart !== "heat" && (isRing || data.length > 1),
         legend: isRing

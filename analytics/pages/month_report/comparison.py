@@ -7,9 +7,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from analytics.display import figures, missing_cost
-from analytics.display.change import Amount, Change, Sentiment, change, change_in_points
+from analytics.display.change import Change, Sentiment, change, change_in_points
 from analytics.pages.month_report.month import Month
 from analytics.reports import Report, Totals
+from analytics.reports.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,7 @@ def lines(totals: Totals, compared: Compared | None, *, sees_cost: bool) -> Iter
 
 def _change(figure: _Figure, compared: Compared) -> Change | None:
     now, before = figure.amount(compared.now), figure.amount(compared.before)
-    if figure.is_rate:
-        return change_in_points(now, before, figure.more_is)
-    amounts: tuple[Amount, Amount] = (now, before)
-    return change(*amounts, figure.more_is)
+    return (change_in_points if figure.is_rate else change)(now, before, figure.more_is)
 
 
 def compared_with_the_month_before(report: Report, month: Month, earliest_today: date) -> tuple[Compared | None, str]:
@@ -98,7 +96,7 @@ def compared_with_the_month_before(report: Report, month: Month, earliest_today:
     return _of(now, Report(report.viewer, _period(report, before.first_day, days)), name, before)
 
 
-def _period(report: Report, first_day: date, days: int) -> Any:
+def _period(report: Report, first_day: date, days: int) -> Selection:
     return replace(report.selection, first_day=first_day, last_day=first_day + timedelta(days=days - 1))
 
 

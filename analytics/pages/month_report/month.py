@@ -48,9 +48,9 @@ class Month:
 
 
 class MonthForm(Styled, forms.Form):
-    """The choice of a month up to ``today``. Without one it is the present month."""
+    """The choice of a month up to the one of ``today``."""
 
-    month = forms.CharField(required=False, widget=forms.TextInput(attrs={"type": "month"}))
+    month = forms.CharField(widget=forms.TextInput(attrs={"type": "month", "placeholder": "year-month"}))
 
     def __init__(self, *args: Any, today: date, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,8 +59,6 @@ class MonthForm(Styled, forms.Form):
 
     def clean_month(self) -> Month:
         text = self.cleaned_data["month"]
-        if not text:
-            return self.present
         found = WRITTEN.fullmatch(text)
         if found is None or not 1 <= int(found[2]) <= 12 or int(found[1]) < EARLIEST.year:
             raise forms.ValidationError(f"Write the month as year-month, such as {self.present}.")

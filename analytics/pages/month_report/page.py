@@ -20,6 +20,7 @@ from analytics.display.unpriced_banner import unpriced
 from analytics.failure import failed
 from analytics.filters import menus
 from analytics.filters.filters import Filters, read_filters
+from analytics.filters.query_string import QueryString
 from analytics.pages.month_report.chart import chart
 from analytics.pages.month_report.comparison import compared_with_the_month_before, lines
 from analytics.pages.month_report.month import Month, MonthForm
@@ -38,10 +39,12 @@ QUESTIONS: tuple[Question, ...] = (
 @never_cache
 @with_viewer
 def month_report(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The report of the month in the query string, under the filters there. 400 for a month that has not begun."""
+    """The report of the month in the query string, or of the present one, under the filters there. 400 for a month that
+    has not begun."""
     try:
         with snapshot():
-            form = MonthForm(request.GET, today=reports.today(viewer))
+            today = reports.today(viewer)
+            form = MonthForm({"month": request.GET.get("month") or str(Month.of(today))}, today=today)
             is_valid = form.is_valid()
             month: Month = form.cleaned_data["month"] if is_valid else form.present
             filters = read_filters(_of_month(request.GET, month), viewer)
@@ -61,7 +64,7 @@ def _of_month(query: QueryDict, month: Month) -> QueryDict:
     return made
 
 
-def _state(filters: Filters) -> Any:
+def _state(filters: Filters) -> QueryString:
     """The filters without the days, for links and the form."""
     return filters.query.without("range", "from", "to", "grain")
 
