@@ -36,13 +36,14 @@ from analytics.filters.remembered import remember, with_remembered
 from analytics.filters.table_form import FORMAT, TableForm
 from analytics.first_run import first_run
 from analytics.pages import Page, one_session
-from analytics.pages.models.page import MODELS
+from analytics.pages.directory import PAGES
 from analytics.pages.my_usage import MY_USAGE
 from analytics.pages.overview.page import OVERVIEW, slow_results, slow_tables
 from analytics.pages.requests import detail
-from analytics.pages.requests.page import REQUESTS
 from analytics.pages.sessions import SESSIONS, sessions_of
 from analytics.reports import MAX_ROWS, Log, Report, TooManyRowsError, event_of, session_at, snapshot
+from analytics.saved.menu import menu as saved_views
+from analytics.saved.start import beginning
 from groq_client.names import identity
 from pricing.models import Price
 
@@ -61,7 +62,6 @@ TOO_MANY_ROWS = (
     f"This table would have more than {MAX_ROWS:,} rows. Choose months rather than days, one dimension rather than two,"
     " a shorter range, or a filter."
 )
-PAGES = (OVERVIEW, REQUESTS, SESSIONS, MODELS)
 WHOLE = "page"
 RESULTS = "results"
 RESULTS_ELEMENT = "div#results"
@@ -88,6 +88,8 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
                     return first_run(request, viewer, {"page": page, "pages": PAGES, "filters": filters})
                 context = _context(page, viewer, filters, part, request.headers.get("X-Open-Menu", ""))
                 context |= {"seen": seen, "is_unused": not recorded}
+                if part != "results":
+                    context["saved"] = saved_views(actor_of(request), page, filters)
             response = render(request, f"analytics/{part}.html", context)
         except DatabaseError:
             logger.exception("Analytics could not be loaded.")
@@ -105,6 +107,7 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
 
 
 overview, requests, sessions, models = (_view(page) for page in PAGES)
+overview = beginning(overview)
 my_usage = _view(MY_USAGE)
 
 

@@ -55,7 +55,6 @@
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("--on-surface") },
       hoverlabel: { bgcolor: colour("--surface-3"), bordercolor: colour("--outline-variant"), font: { color: colour("--on-surface") } },
       legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("--on-surface-variant") } },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--on-surface-variant"), activecolor: colour("--primary"), orientation: "v" },
       xaxis: { ...axis, showgrid: false, type: "date", nticks: innerWidth < 500 ? 4 : 8, ...xaxis },
       yaxis: { ...axis, rangemode: "tozero", fixedrange: true, nticks: 6, ...yaxis },
       ...(yaxis2 ? { yaxis2: { ...axis, ...yaxis2 } } : {}),
@@ -220,7 +219,7 @@
         customdata: values.map((value, number) => write(value, unpriced?.[day][number])), text: hours.map((number) => `${DAYS[day]} ${hour(number)}–${hour(number + 1)}`), textposition: "none",
         marker: { color: values.map((value) => value ? between(low, high, value / top) : ground) }, hovertemplate: `%{text}<br>%{customdata} ${measure === "cost" ? "" : measure}<extra></extra>`,
       }))], layout(revision, {
-        barmode: "overlay", bargap: 0.08, hovermode: "closest", dragmode: false, margin: { l: 8, r: isTouch ? 34 : 8, t: 8, b: 8 },
+        barmode: "overlay", bargap: 0.08, hovermode: "closest", dragmode: false, margin: { l: 8, r: 8, t: 8, b: 8 },
         xaxis: { type: "linear", range: [-0.5, 23.5], fixedrange: true, tickvals: [0, 6, 12, 18], ticktext: [0, 6, 12, 18].map(hour), tickangle: 0, showline: false },
         yaxis: { range: [7, 0], rangemode: "normal", showgrid: false, tickvals: DAYS.map((_, day) => day + 0.5), ticktext: DAYS },
         coloraxis: {
@@ -315,13 +314,7 @@
   const drawn = new Map();  // The data that each plot shows, so that unchanged data is not drawn again.
   const chosen = {};
   let present = {};
-  const config = {
-    displaylogo: false, responsive: true, displayModeBar: "hover",
-    modeBarButtons: [["toImage", {
-      name: "svg", title: "Download as SVG", icon: Plotly.Icons.disk,
-      click: (plot) => Plotly.downloadImage(plot, { format: "svg", filename: plot.id }),
-    }]],
-  };
+  const config = { responsive: true, displayModeBar: false };  // chart-files.js saves pictures.
   const asked = new WeakMap();  // The address that was last loaded into each element; a new element has none.
   const isFolded = (element) => element.closest(".fold:not([open])") !== null;
   // A folded part is loaded when it opens, and the slow figures also when a card that tells some of them opens.
@@ -350,7 +343,7 @@
     const isNew = !drawn.has(plot);
     if (drawn.get(plot) !== key) {
       const [traces, shape] = draw[name](present, revision, measure);
-      Plotly.react(plot, traces, shape, { ...config, toImageButtonOptions: { filename: plot.id, scale: 2 } });
+      Plotly.react(plot, traces, shape, config);
       drawn.set(plot, key);
       const box = document.getElementById(`legend-${name}`);
       const parts = layers ?? (Array.isArray(present[own]) ? present[own] : []);

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import OperationalError
@@ -300,15 +301,19 @@ def test_the_heat_map_shows_what_is_chosen_and_goes_into_a_file(
     record([call(MODELS[0], organization="acme", at=NOW, usage=usage(0, 1))])
     page.evaluate(REFRESH)
     eventually(page, f"{sums} === {15 * 1_234_867 + 1}")
-    for button, ending in (("Download plot as a PNG", "png"), ("Download as SVG", "svg")):
-        heat.locator(".plot").hover()
+    today = datetime.now(ZoneInfo(zone_at_noon())).date()
+    days = f"{today - timedelta(days=29)}_{today}"
+    page.emulate_media(color_scheme="dark")
+    for ending in ("png", "svg"):
         with page.expect_download() as download:
-            heat.locator(
-                f"[data-title^='{button[:12]}'][data-title*='{ending.upper()}'], [data-title*='{ending}']"
-            ).first.click()
-        assert download.value.suggested_filename == f"plot-heat.{ending}"
+            heat.get_by_role("button", name=f"Save By weekday and hour as {ending.upper()}").press("Enter")
+        assert download.value.suggested_filename == f"by-weekday-and-hour-tokens_{days}.{ending}"
         download.value.save_as(tmp_path / ending)
         assert (tmp_path / ending).stat().st_size > 5_000
+    picture = (tmp_path / "svg").read_text()
+    assert "By weekday and hour: tokens" in picture
+    assert page.locator(".period").inner_text() in picture
+    assert "rgb(27, 27, 35)" in picture  # the ground of the dark theme, on which its light letters can be read
 
 
 def test_a_failure_of_the_slow_charts_leaves_the_page(
