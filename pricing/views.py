@@ -117,7 +117,8 @@ def price_edit(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     is_told = is_summary or asked.step == "preview"
     context: dict[str, Any] = {"viewer": viewer, "sheet": sheet, "step": asked.step, "unit": asked.unit}
     context["preview"] = preview_of(viewer, organization, sheet.changes) if is_told else None
-    if asked.step == "preview" and request.headers.get("HX-Request-Type") == "partial":
+    context["is_told"], context["is_part"] = is_told, request.headers.get("HX-Request-Type") == "partial"
+    if asked.step == "preview" and context["is_part"]:
         return render(request, "pricing/_preview.html", context)
     response = render(request, "pricing/summary.html", context) if is_summary else _table(request, context)
     patch_vary_headers(response, ["HX-Request-Type"])

@@ -170,10 +170,16 @@ def test_the_summary_and_the_preview_show_it(calls: None, super_admin: User) -> 
 def test_htmx_gets_only_the_preview_with_what_is_wrong(calls: None, super_admin: User) -> None:
     good, bad = (Price.objects.get(model=model) for model in (B, HEARS))
     data = {"step": "preview", "seen": "0", "unit": "1m", f"v{good.pk}-{INPUT}": "4", f"v{good.pk}-{OUTPUT}": "8"}
-    data |= {f"v{good.pk}-{CACHED}": "1", f"v{good.pk}-enabled": "on", f"v{bad.pk}-{INPUT}": "", f"v{bad.pk}-audio_usd_per_hour": "1,5"}
+    data |= {
+        f"v{good.pk}-{CACHED}": "1",
+        f"v{good.pk}-enabled": "on",
+        f"v{bad.pk}-{INPUT}": "",
+        f"v{bad.pk}-audio_usd_per_hour": "1,5",
+    }
     headers = {"HX-Request": "true", "HX-Request-Type": "partial"}
     page = signed_in(super_admin).post("/pricing/edit/", data, headers=headers).content.decode()
-    assert page.startswith('<div id="preview"')
+    assert page.startswith('<section class="card preview" id="preview"')
+    assert "<details open" not in page
     assert f"{HEARS}, Audio $ / hour: Write it with a decimal point" in page
     assert ">two/b<" in page
 
