@@ -25,7 +25,7 @@ from pricing.preview import preview_of
 from pricing.price_list import LONGEST_SEARCH, Sort, apart, found
 from pricing.sheet import PriceSheet
 from pricing.sheet_forms import in_other_unit
-from pricing.units import UNITS, Unit, remember, unit_of
+from pricing.units import PER_1K, UNITS, Unit, remember, unit_of
 from pricing.versions import follow_everybody, id_of, lock_prices, withdraw
 
 HISTORY_PAGE = 25
@@ -81,7 +81,7 @@ class Asked:
         the typed prices in another unit."""
         if request.method != "POST":
             return cls("", unit_of(request), None)
-        unit = UNITS.get(request.POST.get("unit", "")) or unit_of(request)
+        unit = UNITS.get(request.POST.get("unit", ""), PER_1K)
         wanted = UNITS.get(request.POST.get("in_unit", ""))
         if wanted is None:
             return cls(request.POST.get("step", ""), unit, request.POST)

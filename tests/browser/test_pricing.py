@@ -17,7 +17,7 @@ from tests.ledger.calls import call, usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CHAT, LONG, SPEECH = "openai/gpt-oss-120b", "meta-llama/llama-4-maverick-17b-128e-instruct", "whisper-large-v3"
+CHAT, LONG, SPEECH = "openai/gpt-oss-120b", "meta-llama/llama-prompt-guard-2-86m", "whisper-large-v3"
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 IN, OUT = "input_usd_per_1k_tokens", "output_usd_per_1k_tokens"
 
