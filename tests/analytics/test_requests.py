@@ -18,7 +18,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
-from analytics.display import figures
+from analytics.display.local_time import LocalTime
 from analytics.pages.requests import detail
 from analytics.pages.requests.waterfall import waterfall
 from analytics.reports import Log, LogCursor, LogPage, visible
@@ -383,8 +383,8 @@ def test_the_arithmetic_of_a_cost_line_by_line(one: UsageEvent, admin: User) -> 
     assert "Cached input tokens 400 $0.25 per 1,000 $0.10 $0.30 saved" in said
     assert "Output tokens 500 $2.00 per 1,000 $1.00" in said
     assert one.price
-    start = one.price.effective_from.astimezone(UTC)
-    assert f"version {one.price_id}, since {figures.day(start.date())}, {start:%H:%M:%S} UTC" in said, "as on Pricing"
+    start = LocalTime.of(one.price.effective_from, one.organization.time_zone)
+    assert f"version {one.price_id}, since {start}" in said, "as on Pricing"
     assert "Cost $1.70" in said
 
 
