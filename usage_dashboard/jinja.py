@@ -90,6 +90,7 @@ def environment(**options: Any) -> PageEnvironment:
         "day": figures.day,
         "duration": figures.duration,
         "exact_money": figures.exact_money,
+        "failed": figures.failed,
         "floatformat": floatformat,
         "in_zone": in_zone,
         "incomplete_counted": missing_cost.counted,

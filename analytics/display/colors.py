@@ -31,7 +31,7 @@ def color_of(model: str) -> int:
     return _COLOR_OF.get(model) or zlib.crc32(model.encode()) % COLORS + 1
 
 
-STATUS_COLORS = {"success": 3, "error": 2}
+STATUS_COLORS = {"success": 3, "error": 2, "timeout": 6}
 
 
 def colors_apart(values: Iterable[str]) -> dict[str, int]:
