@@ -316,9 +316,9 @@ def _version(page: Page, viewer: Viewer, filters: Filters, recorded: int) -> str
 def _version_of_session(viewer: Viewer, session: Conversation) -> str:
     """The same for the page of a session; empty if the session is over, so that the page does not refresh itself."""
     now = timezone.now()
-    return (
-        f"{one_session.version(session)}.{_prices(viewer)}.{now:%Y%m%d}" if one_session.may_grow(session, now) else ""
-    )
+    if not one_session.may_grow(session, now):
+        return ""
+    return f"{one_session.version(session)}.{_prices(viewer)}.{now:%Y%m%d}"
 
 
 def _prices(viewer: Viewer) -> int:

@@ -169,13 +169,11 @@ def test_without_a_previous_period_there_is_no_line_of_it(ledger: None, admin: U
 @pytest.mark.parametrize("path", ["/", "/my-usage/"])
 @pytest.mark.parametrize("query", ["range=7d", "range=7d&grain=hour", "range=7d&group=model", "range=7d&model=m3"])
 def test_nothing_is_compared_with_days_before_the_data(ledger: None, user: User, path: str, query: str) -> None:
-    record([call("m3", organization="acme", at=NOW - timedelta(days=10), user="ann")])
+    record(call("m3", organization="acme", at=NOW - timedelta(days=age), user="ann") for age in (0, 10))
     assert chart_data(signed_in(user), query, path)["before"] is None
     page = signed_in(user).get(f"{path}?{query}").content.decode()
     assert "vs previous" not in page
-    assert page.count("data since") == page.count('class="card figure') - page.count("<h2>Top Model") - page.count(
-        "<h3>"
-    )
+    assert page.count("data since") >= len(re.findall(r'id="card-(?!cache)', page)) >= 4
     record([call("m3", organization="acme", at=NOW - timedelta(days=30), user="ann")])
     assert chart_data(signed_in(user), query, path)["before"] is not None
     assert "vs previous 7 days" in signed_in(user).get(f"{path}?{query}").content.decode()
