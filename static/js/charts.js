@@ -53,7 +53,7 @@
       margin: { l: 8, r: 8, t: 8, b: 8 },
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("--on-surface") },
       hoverlabel: { bgcolor: colour("--surface-3"), bordercolor: colour("--outline-variant"), font: { color: colour("--on-surface") } },
-      legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("--on-surface-variant") } },
+      legend: { orientation: "h", traceorder: "normal", entrywidth: innerWidth < 500 ? 95 : 0, x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("--on-surface-variant") } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--on-surface-variant"), activecolor: colour("--primary"), orientation: "v" },
       xaxis: { ...axis, showgrid: false, type: "date", nticks: innerWidth < 500 ? 4 : 8, ...xaxis },
       yaxis: { ...axis, rangemode: "tozero", fixedrange: true, nticks: 6, ...yaxis },
