@@ -352,7 +352,8 @@ def test_a_request_leads_to_its_whole_session_and_to_nobody_elses(
         for days in (0, 9)
     )
     nobodys = UsageEvent.objects.filter(organization=acme, user=None)[0]
-    opening = [(event, person) for event in UsageEvent.objects.filter(user=user) for person in (super_admin, admin, user)]
+    anns = UsageEvent.objects.filter(user=user)
+    opening = [(event, person) for event in anns for person in (super_admin, admin, user)]
     for event, person in (*opening, (nobodys, admin)):
         address = link(opened(person, event), "s")
         assert address.startswith("/sessions/")
