@@ -41,7 +41,7 @@ from analytics.pages.my_usage import MY_USAGE
 from analytics.pages.overview.page import OVERVIEW, slow_results, slow_tables
 from analytics.pages.requests import detail
 from analytics.pages.sessions import SESSIONS, sessions_of
-from analytics.reports import MAX_ROWS, Log, Report, TooManyRowsError, event_of, session_at, snapshot
+from analytics.reports import MAX_ROWS, Conversation, Log, Report, TooManyRowsError, event_of, session_at, snapshot
 from analytics.saved.menu import menu as saved_views
 from analytics.saved.start import beginning
 from groq_client.names import identity
@@ -176,17 +176,23 @@ def request_json(request: HttpRequest, viewer: Viewer, organization_id: int, pk:
 @with_viewer
 def session_detail(request: HttpRequest, viewer: Viewer, organization_id: int, user_id: int) -> HttpResponse:
     """The page of one session, which ``id`` in the query string names; the rest of it is the state of the list."""
+    template = "detail" if _part(request) == WHOLE else "_session"
     try:
         with snapshot():
             session = session_at(viewer, organization_id, user_id, identity(request.GET.get("id", "")))
             if session is None:
                 raise Http404
+            seen = _version_of_session(viewer, session)
+            if seen and request.headers.get("X-Seen") == seen:
+                return HttpResponse(status=204)
             filters = read_filters(request.GET, viewer, SESSIONS.settings)
             context = one_session.context(viewer, session, filters, request.GET.get(one_session.PLACE, ""))
-        return render(request, "analytics/sessions/detail.html", context)
+        response = render(request, f"analytics/sessions/{template}.html", context | {"seen": seen})
     except DatabaseError:
         logger.exception("A session could not be loaded.")
         return failed(request)
+    patch_vary_headers(response, ["HX-Request-Type"])
+    return response
 
 
 def _choices(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
@@ -329,11 +335,23 @@ def _part(request: HttpRequest) -> str:
 def _version(page: Page, viewer: Viewer, filters: Filters, recorded: int) -> str:
     """A text that changes whenever the same address would show something else. A page that refreshes itself sends the
     last one back and gets a 204 if nothing has changed."""
-    prices = 0
-    if viewer.sees_pricing:
-        prices = Price.objects.visible_to(viewer).filter(effective_from__lte=timezone.now()).count()
     age = f".{timezone.now():%H%M}" if page.ages else ""
-    return f"{recorded}.{prices}.{filters.form.today:%Y%m%d}.{viewer.sees_cost:d}{age}"
+    return f"{recorded}.{_prices(viewer)}.{filters.form.today:%Y%m%d}.{viewer.sees_cost:d}{age}"
+
+
+def _version_of_session(viewer: Viewer, session: Conversation) -> str:
+    """The same for the page of a session; empty if the session is over, so that the page does not refresh itself."""
+    now = timezone.now()
+    if not one_session.may_grow(session, now):
+        return ""
+    return f"{one_session.version(session)}.{_prices(viewer)}.{now:%Y%m%d}"
+
+
+def _prices(viewer: Viewer) -> int:
+    """The number of price versions that have been in force and that the viewer may see."""
+    if not viewer.sees_pricing:
+        return 0
+    return Price.objects.visible_to(viewer).filter(effective_from__lte=timezone.now()).count()
 
 
 def _context(page: Page, viewer: Viewer, filters: Filters, part: str, opened: str) -> dict[str, Any]:

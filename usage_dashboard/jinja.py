@@ -92,6 +92,7 @@ def environment(**options: Any) -> PageEnvironment:
         "day": figures.day,
         "duration": figures.duration,
         "exact_money": figures.exact_money,
+        "failed": figures.failed,
         "floatformat": floatformat,
         "host": prices.host,
         "in_zone": in_zone,

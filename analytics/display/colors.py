@@ -34,7 +34,7 @@ def color_of(model: str) -> int:
     return _COLOR_OF.get(model) or _OF_OTHERS[zlib.crc32(model.encode()) % len(_OF_OTHERS)]
 
 
-STATUS_COLORS = {"success": 3, "error": 2}
+STATUS_COLORS = {"success": 3, "error": 2, "timeout": 6}
 
 
 def colors_apart(models: Iterable[str]) -> dict[str, int]:

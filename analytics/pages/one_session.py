@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zlib import crc32
 
 from django.urls import reverse
 
@@ -25,6 +27,8 @@ from pricing.fields import NANO
 
 PLACE = "message"
 """The name in the query string of the message after which the page of messages begins."""
+GROWS_FOR = timedelta(days=1)
+"""A session without a new message for this time is over: its page does not refresh itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,15 @@ class Alternative:
     cost_usd: Decimal
     difference: str
     is_less: bool
+
+
+def may_grow(session: Conversation, now: datetime) -> bool:
+    return now - session.last_at < GROWS_FOR
+
+
+def version(session: Conversation) -> str:
+    """A text that changes whenever the figures of the session do."""
+    return f"{crc32(repr(session).encode()):08x}"
 
 
 def context(viewer: Viewer, session: Conversation, filters: Filters, place: str) -> dict[str, Any]:

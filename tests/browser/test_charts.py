@@ -1,5 +1,6 @@
 """Cards that open and charts that lead on: with the mouse, by touch and with the keyboard, while the page refreshes."""
 
+import itertools
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -208,6 +209,10 @@ def test_charts_stack_by_a_choice_and_a_layer_leads_to_its_value(ledger: None, a
     page.locator("#table-of-cost summary").click()
     table = page.get_by_role("region", name="Cost over time, as a table")
     expect(table.get_by_role("columnheader")).to_have_text(["When", *MODELS])
+    marked = page.locator("#legend-cost li", has=page.locator(".at-least"))
+    expect(marked.locator(".name")).to_have_text([MODELS[2]])  # It has no price.
+    lacking = "document.getElementById('plot-cost').data.filter(({ customdata }) => customdata.includes('–'))"
+    assert page.evaluate(f"{lacking}.map(({{ name }}) => name)") == [MODELS[2]]
     assert accessibility_violations(page) == []
     record([call(MODELS[2], organization="acme", at=NOW, usage=usage(1, 1))])
     page.evaluate(REFRESH)
@@ -217,6 +222,25 @@ def test_charts_stack_by_a_choice_and_a_layer_leads_to_its_value(ledger: None, a
     expect(page.locator(".chip", has_text="Model")).to_have_count(1)
     drawn(page)
     expect(page.locator("#legend-requests").get_by_role("listitem")).to_have_count(1)
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_the_percentiles_of_the_histogram_are_written_side_by_side(
+    ledger: None, admin: User, sign_in: SignedIn, size: str
+) -> None:
+    """All latencies are between 200 and 228 ms, so the three marks are close together."""
+    page = sign_in(admin, size=size)
+    drawn(page)
+    boxes = page.evaluate("""[...document.querySelectorAll("#plot-spread .annotation-text")].map((text) => {
+        const {left, top, right, bottom} = text.getBoundingClientRect();
+        return [left, top, right, bottom];
+    })""")
+    assert len(boxes) == 3
+    for (left, top, right, bottom), other in itertools.permutations(boxes, 2):
+        assert right <= other[0] or other[2] <= left or bottom <= other[1] + 1 or other[3] <= top + 1, boxes
+    around = page.locator("#plot-spread").bounding_box()
+    assert around
+    assert all(around["x"] <= box[0] and box[2] <= around["x"] + around["width"] for box in boxes), boxes
 
 
 def test_a_drag_over_a_chart_sets_the_range(ledger: None, admin: User, sign_in: SignedIn) -> None:

@@ -42,7 +42,7 @@ def results(report: Report, filters: Filters) -> dict[str, Any]:
         filters.link_to_model,
         _day_link(filters),
         sees_cost=sees_cost,
-        before=report.previous_days() if previous and filters.grain == "day" else None,
+        before=report.previous_series(filters.grain) if previous else None,
         today=str(filters.form.today),
     )
     return context | {

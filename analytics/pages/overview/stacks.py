@@ -75,6 +75,7 @@ def _rest(whole: Summary, parts: Sequence[Summary]) -> Summary:
     cost = whole.cost_usd
     return Summary(
         requests=whole.requests - sum(part.requests for part in parts),
+        unpriced=whole.unpriced - sum(part.unpriced for part in parts),
         total_tokens=whole.total_tokens - sum(part.total_tokens for part in parts),
         cost_usd=None if cost is None else cost - sum((part.cost_usd or Decimal(0) for part in parts), Decimal(0)),
     )
@@ -90,4 +91,5 @@ def _layer(name: str, color: int, link: str, sums: Sequence[Summary], report: Re
     }
     if report.viewer.sees_cost:
         layer["cost"] = [float(one.cost_usd or 0) for one in sums]
+        layer["unpriced"] = [one.unpriced for one in sums]
     return layer

@@ -18,7 +18,7 @@ from analytics.display.cost_badge import badge, tools_used
 from analytics.display.cost_explanation import Part, dollars_of, explains, parts_of, prices_of
 from analytics.display.local_time import LocalTime
 from analytics.display.missing_cost import WITHOUT_TOOL_FEES
-from analytics.display.session_link import link_to_requests
+from analytics.display.session_link import link_to_session
 from analytics.filters.facets import DEFAULT_PROVIDER, FACET
 from analytics.filters.query_string import QueryString
 from analytics.pages.requests.waterfall import waterfall
@@ -101,7 +101,7 @@ def _call(viewer: Viewer, event: UsageEvent) -> list[Fact]:
         Fact("Feature", event.feature, _same(event, "feature", event.feature)),
         Fact("Expert", event.expert_id, _same(event, "expert", event.expert_id)),
         Fact("Template", event.template_id, _same(event, "template", event.template_id)),
-        Fact("Session", event.session_id, link_to_requests(viewer, session) if session else ""),
+        Fact("Session", event.session_id, link_to_session(session) if session else ""),
         Fact("Provider", event.provider),
         Fact("Model", event.model, _same(event, "model", event.model)),
         Fact("Model asked for", event.model_requested),
