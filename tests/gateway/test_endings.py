@@ -236,7 +236,7 @@ def test_a_key_has_its_share_of_connections(hasty: Door) -> None:
     refused = []
 
     def ask() -> None:
-        response = hasty.ask(stream=True, headers={"x-sim-chunks": "20", "x-sim-chunk-delay-ms": "20"})
+        response = hasty.ask(stream=True, headers={"x-sim-chunks": "50", "x-sim-chunk-delay-ms": "20"})
         if response.status_code == 429:
             refused.append(response)
 
