@@ -33,6 +33,7 @@ from groq_client.journal import journal, writer
 from groq_client.journal.call_json import call_from_json, call_to_json
 from groq_client.journal.destination import Outcome
 from groq_client.journal.late import LateCalls
+from groq_client.simulator.server import running_simulator
 from ledger.journal import dead_letters, settle
 from ledger.journal.recorder import LedgerRecorder
 from ledger.journal.replay import replay_dead_letters, replay_journals
@@ -790,11 +791,19 @@ django.setup()
 from django.db import connections
 connections["default"].settings_dict["NAME"] = os.environ["TEST_DATABASE"]
 from groq_client import Groq
-from groq_client.simulator.server import running_simulator
-simulator = running_simulator()
-client = Groq(api_key="gsk_test", base_url=simulator.__enter__().base_url)
+from groq_client.journal import writer
+writer.DRAIN_SECONDS = 60  # on a busy machine too, a program that exits has written its calls
+client = Groq(api_key="gsk_test", base_url=os.environ["SIMULATOR"])
 messages = [{"role": "user", "content": "hi"}]
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def simulator() -> Iterator[None]:
+    """One for all programs: each would load a vocabulary for its own, which takes longer than what it does."""
+    with running_simulator() as handle, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIMULATOR", handle.base_url)
+        yield
 
 
 def run(program: str, **more: str) -> "subprocess.CompletedProcess[str]":
