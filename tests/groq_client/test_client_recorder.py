@@ -276,16 +276,16 @@ def test_the_interpreters_exit_loses_no_call(sim: SimulatorHandle, body: str, re
 def test_a_fork_does_not_record_the_parents_calls_again(sim: SimulatorHandle) -> None:
     body = """
 s = stream(); next(s)
-flush(5)
+flush(20)
 child = os.fork()
 if child == 0:
-    del s; gc.collect(); flush(5)
+    del s; gc.collect(); flush(20)
     own = stream(Groq(**options)); next(own); del own; gc.collect()
-    assert flush(5)
+    assert flush(20)
     os.write(1, b"child done\\n")
     sys.exit(0)
 os.waitpid(child, 0)
-del s; gc.collect(); flush(5)
+del s; gc.collect(); flush(20)
 os.write(1, b"parent done\\n")
 """
     lines, done = run(sim, body)
