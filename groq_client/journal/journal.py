@@ -82,26 +82,20 @@ class Journal:
             self._open[key_of(call)] = line
             self._write(line)
 
-    def ended(self, call: Call) -> bool:
+    def ended(self, call: Call, *, is_in_memory: bool = True) -> bool:
         """Note that a call has ended and has to be recorded. Returns False if the line could not be written to the
-        file."""
+        file. A call for which memory has no room either is lost then; if the file has its start, a replay records the
+        call as interrupted."""
         line = _line("E", call_to_json(call))
         key = key_of(call)
         with self._lock:
             self._open.pop(key, None)
-            self._unsettled[key] = line
-            return self._write(line)
-
-    def leave_on_disk(self, call: Call) -> None:
-        """Note that a call that ended is only in the file from now on, since there is no room for it in memory."""
-        with self._lock:
-            self._unsettled.pop(key_of(call), None)
-            self.holds_more = True
-
-    def forget(self, call: Call) -> None:
-        """Note that a call is lost, so that it takes no memory any more."""
-        with self._lock:
-            self._unsettled.pop(key_of(call), None)
+            if is_in_memory:
+                self._unsettled[key] = line
+                return self._write(line)
+            is_on_disk = self._write(line)
+            self.holds_more = self.holds_more or is_on_disk
+            return is_on_disk
 
     def settled(self, calls: Iterable[Call]) -> None:
         """Note that these calls are settled: they have arrived, or were set aside."""
@@ -191,7 +185,7 @@ class Journal:
         if self.is_broken:
             if time.monotonic() < self._retry_at:
                 return False
-            line = b"".join([*self._open.values(), *self._unsettled.values()])  # all lines that the disk may lack
+            line = b"".join([*self._open.values(), *self._unsettled.values(), line])  # all lines that the disk may lack
         try:
             if self._file is None:
                 self._file = _File(self.directory)

@@ -73,16 +73,14 @@ class Writer:
     def put(self, call: Call) -> None:
         """Take a call that has ended. When this returns, the call is in the journal, or only in memory if the disk
         fails. If memory is full as well, the call is lost."""
+        has_room = self._has_room and not self._is_closed
         is_on_disk = False
         try:
-            is_on_disk = self._journal.ended(call)
+            is_on_disk = self._journal.ended(call, is_in_memory=has_room)
         finally:
-            if not self._is_closed and self._has_room:
+            if has_room:
                 self._add(call)
-            elif is_on_disk:
-                self._journal.leave_on_disk(call)
-            else:
-                self._journal.forget(call)
+            elif not is_on_disk:
                 self._destination.lose(call, "is lost: there is neither room in memory to wait, nor a journal")
 
     @property
