@@ -37,6 +37,9 @@ def test_a_filter_whose_request_fails_says_so_and_is_tried_again(ledger: None, a
     expect(alert).to_contain_text(UNREACHABLE)
     expect(page.locator("table.log")).to_be_visible()
     assert accessibility_violations(page) == []
+    record([call(organization="acme", at=datetime.now(UTC), project="new")])
+    page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")
+    expect(page.locator("table.log tbody tr")).to_have_count(13)  # a refresh in between does not undo the choice
     mend(page)
     alert.get_by_role("button", name="Try again").click()
     expect(page).to_have_url(re.compile("range=7d"))
