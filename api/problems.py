@@ -1,0 +1,71 @@
+"""Errors as problems of RFC 9457, each with what to do and, where one is wrong, the name of the parameter."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.db import DatabaseError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+logger = logging.getLogger("usage.api")
+
+CONTENT_TYPE = "application/problem+json"
+AWAY_SECONDS = 5
+
+
+class WrongParameterError(exceptions.APIException):
+    """A parameter of the request is wrong. ``parameter`` is its name, or the path of a field of the body."""
+
+    status_code = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class UnavailableError(exceptions.APIException):
+    """The database is away, or a query took too long."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = "The figures cannot be read now. Please try again."
+    wait = AWAY_SECONDS
+
+
+def answer(error: Exception, context: dict[str, Any]) -> Response | None:
+    """The answer to an error in a view; None for one that nobody foresaw, which becomes a 500."""
+    if isinstance(error, DatabaseError):
+        logger.exception("The API could not read the ledger.")
+        error = UnavailableError()
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    response.data = problem(response.status_code, _detail(error), getattr(error, "parameter", None))
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def problem(status: int, detail: str, parameter: str | None = None) -> dict[str, Any]:
+    """The members of a problem. ``about:blank`` says that the status tells what kind of problem it is."""
+    made: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return made if parameter is None else {**made, "parameter": parameter}
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, Http404):
+        return "There is nothing here that you may see."
+    if isinstance(error, exceptions.ValidationError):
+        return " ".join(_texts(error.detail))
+    return str(getattr(error, "detail", "")) or str(error)
+
+
+def _texts(detail: Any, path: str = "") -> list[str]:
+    """The messages of a serializer, each with the path of its field."""
+    if isinstance(detail, dict):
+        return [text for name, below in detail.items() for text in _texts(below, f"{path}.{name}".lstrip("."))]
+    if isinstance(detail, list) and any(isinstance(below, (dict, list)) for below in detail):
+        return [text for place, below in enumerate(detail) for text in _texts(below, f"{path}[{place}]")]
+    texts = detail if isinstance(detail, list) else [detail]
+    return [f"{path}: {text}" if path else str(text) for text in texts]
