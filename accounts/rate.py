@@ -11,7 +11,7 @@ class Rate:
     everybody at once."""
 
     def __init__(self, most: int, seconds: int = 60) -> None:
-        self._most = most
+        self.most = most
         self._seconds = seconds
         self._period = 0
         self._counted: Counter[Hashable] = Counter()
@@ -30,7 +30,7 @@ class Rate:
                 self._period = period
                 self._counted.clear()
             self._counted[who] += 1
-            return self._most - self._counted[who]
+            return self.most - self._counted[who]
 
     def seconds_left(self) -> int:
         """The whole seconds until the next period begins, at least one."""

@@ -64,17 +64,21 @@ class Viewer:
             user_ids &= self.user_ids
         return replace(self, organization_ids=organization_ids, user_ids=user_ids)
 
+    def within(self, organization: Organization) -> Self:
+        """This viewer, limited to one organization. The result never sees more."""
+        organization_ids = frozenset({organization.pk})
+        if self.organization_ids is not None:
+            organization_ids &= self.organization_ids
+        return replace(self, organization_ids=organization_ids)
+
     @classmethod
     def of_key(cls, key: ApiKey) -> Self:
         """The viewer of a program with a key. It sees what the key's person sees, or without a person what an Admin of
         the organization sees; never more than the key's organization, and only its project if the key has one. It
         changes nothing."""
         viewer = cls.of(key.user.current) if key.user is not None else cls._of_admins(key.organization)
-        organization_ids = frozenset({key.organization_id})
-        if viewer.organization_ids is not None:
-            organization_ids &= viewer.organization_ids
         project_ids = None if key.project is None else frozenset({key.project.current.pk})
-        return replace(viewer, organization_ids=organization_ids, project_ids=project_ids, may_edit_pricing=False)
+        return replace(viewer.within(key.organization), project_ids=project_ids, may_edit_pricing=False)
 
     @classmethod
     def _of_admins(cls, organization: Organization) -> Self:

@@ -49,7 +49,7 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
 
 def problem(status: int, detail: str, parameter: str | None = None) -> dict[str, Any]:
     """The members of a problem. ``about:blank`` says that the status tells what kind of problem it is."""
-    made: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    made = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return made if parameter is None else {**made, "parameter": parameter}
 
 

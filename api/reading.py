@@ -1,27 +1,78 @@
 """The frame of every view that reads: who asks, how often, in one snapshot of the ledger, and an ETag."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
-from django.utils.decorators import method_decorator
-from django.views.decorators.http import conditional_page
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.http import ConditionalGetMiddleware
+from django.utils.cache import patch_vary_headers
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.viewer import Viewer
 from analytics.reports import snapshot
 from api.access import AUTHENTICATION, MayRead, viewer_of
-from api.limits import PerMinute
+from api.limits import HEADERS, PerMinute
+from api.parameters import Parameter, check_names
+from api.problems import answer
+from api.schema import Schema
 
 
-@method_decorator(conditional_page, name="dispatch")
-class Reading(APIView):
-    """A view that reads. A subclass has ``read``, which returns what the answer says. The ETag is that of the answer's
-    bytes, so whoever sends it back gets a 304 exactly while nothing has changed."""
+class OneForm(BaseContentNegotiation):
+    """Answers are JSON, whatever the caller accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class Door(APIView):
+    """What all views of the API have in common."""
 
     authentication_classes = AUTHENTICATION
     permission_classes = (MayRead,)
     throttle_classes = (PerMinute,)
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = OneForm
+    schema = Schema()  # type: ignore[assignment]  # DRF's own descriptor, of which drf-spectacular has no type
+    takes: ClassVar[Sequence[Parameter[Any]]] = ()
+    """The parameters of the query string that the view understands."""
+    tells: ClassVar[type[Serializer[Any]]]
+    """The shape of the answer."""
+    tag: ClassVar[str] = "Figures"
+    """The chapter of the documentation that the view belongs to."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        check_names(request, self.takes)
+
+    def get_exception_handler(self) -> Any:
+        return answer
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """The answer with an ETag, which is that of its bytes: whoever sends it back gets a 304 exactly while nothing
+        has changed. An error has none."""
+        answered = super().finalize_response(request, response, *args, **kwargs)
+        answered.setdefault("Cache-Control", "private, no-cache")
+        patch_vary_headers(answered, ["Authorization", "Cookie"])
+        if isinstance(answered, Response):
+            answered.render()
+            answered = _CONDITIONAL.process_response(request._request, answered)
+        for name, value in getattr(request, HEADERS, {}).items():
+            answered[name] = value
+        return answered
+
+
+class Reading(Door):
+    """A view that reads. A subclass has ``read``, which returns what the answer says."""
+
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: Request, **where: Any) -> Response:
@@ -31,9 +82,10 @@ class Reading(APIView):
     def read(self, request: Request, viewer: Viewer, **where: Any) -> Any:
         raise NotImplementedError
 
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        answered = super().finalize_response(request, response, *args, **kwargs)
-        answered.setdefault("Cache-Control", "private, no-cache")
-        for name, value in getattr(request, "limit_headers", {}).items():
-            answered[name] = value
-        return answered
+
+def _never(request: HttpRequest) -> HttpResponseBase:
+    """The view below the middleware, of which only the part for responses is used."""
+    return HttpResponse()
+
+
+_CONDITIONAL = ConditionalGetMiddleware(_never)

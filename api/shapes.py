@@ -5,34 +5,51 @@ absent, neither null nor zero.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from rest_framework import serializers
 
-from analytics.reports import Percentiles
+HIDDEN_WITH_COST = ("cost_usd", "unpriced", "without_tool_fees", "tool_cost_usd")
+"""What is absent for viewers who may not see costs: it is a cost, or would tell about costs."""
 
-HIDDEN_WITH_COST = ("unpriced", "without_tool_fees", "tool_cost_usd")
-"""What is absent with ``cost_usd``: it would tell about costs, or is one."""
+
+class Shape(serializers.Serializer[Any]):
+    """A shape. It only tells; nothing is read with it."""
 
 
 def dollars(help_text: str) -> serializers.DecimalField:
     return serializers.DecimalField(None, 9, required=False, help_text=help_text)
 
 
-class SummaryShape(serializers.Serializer[Any]):
+def whole(help_text: str = "", *, required: bool = True) -> serializers.IntegerField:
+    return serializers.IntegerField(help_text=help_text, required=required)
+
+
+class ProblemShape(Shape):
+    """An error, as RFC 9457 describes it."""
+
+    type = serializers.CharField(help_text="about:blank: the status says what kind of problem it is.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField(help_text="What is wrong and what to do, for people.")
+    parameter = serializers.CharField(required=False, help_text="The name of the wrong parameter or field.")
+
+
+class SummaryShape(Shape):
     """The sums of some requests."""
 
-    requests = serializers.IntegerField(help_text="All requests, failed ones too.")
+    requests = whole("All requests, failed ones too.")
     successes = serializers.SerializerMethodField(help_text="Requests without an error.")
-    errors = serializers.IntegerField(help_text="Requests that ended in an error, time-outs included.")
-    timeouts = serializers.IntegerField(help_text="The errors that were time-outs.")
+    errors = whole("Requests that ended in an error, time-outs included.")  # type: ignore[assignment]
     success_rate = serializers.SerializerMethodField(help_text="From 0 to 1; null without requests.")
     error_rate = serializers.FloatField(allow_null=True, help_text="From 0 to 1; null without requests.")
-    total_tokens = serializers.IntegerField(help_text="Input and output.")
+    total_tokens = whole("Input and output.")
     avg_latency_ms = serializers.FloatField(allow_null=True, help_text="Null without requests.")
     cost_usd = dollars("The known costs, exact. Absent if you may not see costs.")
-    unpriced = serializers.IntegerField(
-        required=False, help_text="Requests without a whole cost: the cost is at least cost_usd if there are any."
+    unpriced = whole(
+        "Requests without a whole cost. If there are any, the cost is at least cost_usd. Absent as cost_usd is.",
+        required=False,
     )
 
     def get_successes(self, sums: Any) -> int:
@@ -42,30 +59,30 @@ class SummaryShape(serializers.Serializer[Any]):
         return None if sums.error_rate is None else 1 - sums.error_rate
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        told: dict[str, Any] = super().to_representation(instance)
+        represented: dict[str, Any] = super().to_representation(instance)
         if instance.cost_usd is None:
-            for name in ("cost_usd", *HIDDEN_WITH_COST):
-                told.pop(name, None)
-        return told
+            for name in HIDDEN_WITH_COST:
+                represented.pop(name, None)
+        return represented
 
 
 class TotalsShape(SummaryShape):
     """All sums of some requests. Times are milliseconds."""
 
-    estimated = serializers.IntegerField(help_text="Requests whose tokens are estimated, because Groq told none.")
-    input_tokens = serializers.IntegerField(help_text="Cached ones included.")
-    cached_tokens = serializers.IntegerField()
-    output_tokens = serializers.IntegerField(help_text="Reasoning included.")
-    reasoning_tokens = serializers.IntegerField()
+    estimated = whole("Requests whose tokens are estimated, because Groq told none.")
+    input_tokens = whole("Cached ones included.")
+    cached_tokens = whole()
+    output_tokens = whole("Reasoning included.")
+    reasoning_tokens = whole()
     audio_seconds = serializers.DecimalField(None, 3)
-    characters = serializers.IntegerField(help_text="Of texts that were spoken.")
-    tool_cost_usd = dollars("The part of cost_usd that is fees for tools.")
+    characters = whole("Of texts that were spoken.")
+    tool_cost_usd = dollars("The part of cost_usd that is fees for tools. Absent as cost_usd is.")
     latency_ms_min = serializers.IntegerField(allow_null=True)
     latency_ms_max = serializers.IntegerField(allow_null=True)
     avg_ttft_ms = serializers.FloatField(allow_null=True, help_text="To the first token, of streams.")
 
 
-class LatencyShape(serializers.Serializer[Percentiles]):
+class LatencyShape(Shape):
     """Percentiles of latency in milliseconds: exact up to 1,000 requests, beyond within about 3 %."""
 
     p50 = serializers.FloatField()
@@ -73,6 +90,152 @@ class LatencyShape(serializers.Serializer[Percentiles]):
     p99 = serializers.FloatField()
 
 
-def told(shape: type[serializers.Serializer[Any]], value: Any, **more: Any) -> Mapping[str, Any]:
+class RangeShape(Shape):
+    """The days that an answer is about."""
+
+    first_day = serializers.DateField(help_text="Included.")
+    last_day = serializers.DateField(help_text="Included.")
+
+
+class RowShape(SummaryShape):
+    """The sums of one value of a dimension."""
+
+    value = serializers.JSONField(help_text='A name, or an id as a number. "" or 0: requests that name none.')
+    name = serializers.CharField(help_text="As people say it.")
+
+
+class DayShape(SummaryShape):
+    day = serializers.DateField()
+
+
+class PreviousShape(RangeShape):
+    """The period of the same length just before."""
+
+    is_covered = serializers.BooleanField(
+        help_text="False if it begins before the first day with data, so that comparing would mislead."
+    )
+    totals = TotalsShape(allow_null=True, help_text="Null if too little is kept to tell them.")
+
+
+class UsageShape(RangeShape, TotalsShape):
+    """What a range comes to, and its largest parts."""
+
+    latency_ms = LatencyShape(allow_null=True, help_text="Null without requests.")
+    by_provider = RowShape(many=True)
+    popular_models = RowShape(many=True, help_text="At most ten, most requests first.")
+    trend = DayShape(many=True, help_text="Every day of the range.")
+    previous = PreviousShape(required=False, help_text="With compare=previous.")
+
+
+class PointShape(SummaryShape):
+    period = serializers.CharField(
+        help_text="The day on which the period begins, or the day and hour: 2026-11-22T14:00. Local, without a zone."
+    )
+
+
+class CostsShape(RangeShape):
+    group_by = serializers.CharField()
+    points = PointShape(many=True, help_text="Every period of the range, with zeros for one without requests.")
+
+
+class LineShape(Shape):
+    value = serializers.JSONField()
+    name = serializers.CharField()
+    points = SummaryShape(many=True, help_text="One for each of the moments.")
+
+
+class SeriesShape(RangeShape):
+    grain = serializers.CharField()
+    by = serializers.CharField()
+    moments = serializers.ListField(child=serializers.CharField(), help_text="The days or hours, as they are local.")
+    total = SummaryShape(many=True, help_text="Of all values together, one for each of the moments.")
+    series = LineShape(many=True, help_text="Of the values with the most requests.")
+
+
+class RowsShape(RangeShape):
+    by = serializers.CharField()
+    rows = RowShape(many=True)
+    number = whole("How many rows there are without a limit.")
+
+
+class KeyShape(Shape):
+    dimension = serializers.CharField()
+    value = serializers.JSONField()
+    name = serializers.CharField()
+
+
+class CombinationShape(SummaryShape):
+    key = KeyShape(many=True, help_text="The value of each dimension.")
+
+
+class BreakdownShape(RangeShape):
+    rows = CombinationShape(many=True, help_text="Most requests first.")
+    number = whole("How many rows there are without a limit.")
+
+
+class SpeedShape(SummaryShape):
+    """The speed of one model."""
+
+    provider = serializers.CharField()
+    model = serializers.CharField()
+    latency_ms = LatencyShape(allow_null=True)
+    avg_ttft_ms = serializers.FloatField(allow_null=True)
+    tokens_per_second = serializers.FloatField(
+        allow_null=True, help_text="Output tokens of answered requests per second of their latency."
+    )
+
+
+class SpeedOfDayShape(Shape):
+    day = serializers.DateField()
+    latency_ms = LatencyShape(allow_null=True)
+    avg_ttft_ms = serializers.FloatField(allow_null=True)
+
+
+class PerformanceShape(RangeShape, TotalsShape):
+    latency_ms = LatencyShape(allow_null=True)
+    models = SpeedShape(many=True, help_text="Most requests first, at most 100.")
+    days = SpeedOfDayShape(many=True)
+
+
+class AdminShape(RangeShape):
+    totals = TotalsShape()
+    previous = PreviousShape()
+    by_type = RowShape(many=True, help_text="By feature: what the requests were for.")
+    by_user = RowShape(many=True, help_text="At most 100 people, most requests first.")
+    daily = DayShape(many=True)
+
+
+class OrganizationShape(Shape):
+    id = serializers.IntegerField()
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    time_zone = serializers.CharField(help_text="Its days begin and end in this zone.")
+
+
+class MeShape(Shape):
+    """Who asks, and what they may see."""
+
+    kind = serializers.ChoiceField(["person", "key"])
+    name = serializers.CharField()
+    role = serializers.CharField(help_text="Super Admin, Admin or User. A key without a person has that of an Admin.")
+    organizations = OrganizationShape(many=True, help_text="Those that you see; at most 100.")
+    project = serializers.CharField(required=False, help_text="The only project that a key may tell of.")
+    sees_cost = serializers.BooleanField()
+    sees_everybody = serializers.BooleanField(help_text="Whether you see the requests of others, too.")
+    may_export = serializers.BooleanField()
+    may_edit_prices = serializers.BooleanField()
+    today = serializers.DateField(help_text="The day that ranges end on.")
+
+
+def told(shape: type[Shape], value: Any, /, **more: Any) -> Mapping[str, Any]:
     """A value in its shape, after further members."""
-    return {**more, **shape(value).data}
+    return {**more, **_one(shape).to_representation(value)}
+
+
+@cache
+def _one(shape: type[Shape]) -> Shape:
+    """A shape is made once: to make its fields takes longer than to tell a value."""
+    return shape()
+
+
+

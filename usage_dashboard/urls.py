@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("playground.urls")),
     path("", include("connect.urls")),
     path("", include("gateway.urls")),
+    path("api/v1/", include("api.urls")),
     path("health/", health.health, name="health"),
     path("health/live/", health.alive, name="health-live"),
     path("health/details/", health.health_details, name="health-details"),

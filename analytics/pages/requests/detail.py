@@ -14,7 +14,7 @@ from accounts.viewer import Viewer
 from analytics.display import figures
 from analytics.display.colors import color_of
 from analytics.display.cost_badge import badge, tools_used
-from analytics.display.cost_explanation import Part, dollars_of, explains, parts_of, prices_of
+from analytics.reports.cost_explanation import Part, dollars_of, explains, parts_of, prices_of
 from analytics.display.local_time import LocalTime
 from analytics.display.missing_cost import WITHOUT_TOOL_FEES
 from analytics.display.session_link import link_to_requests

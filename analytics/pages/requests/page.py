@@ -10,7 +10,7 @@ from accounts.viewer import Viewer
 from analytics.display import retention_notice
 from analytics.display.colors import color_of
 from analytics.display.cost_badge import Badge, badge
-from analytics.display.cost_explanation import prices_of
+from analytics.reports.cost_explanation import prices_of
 from analytics.display.local_time import LocalTime
 from analytics.filters.filters import UNPRICED, Filters
 from analytics.pages import Page

@@ -1,0 +1,21 @@
+"""Addresses of the API, version 1."""
+
+from django.urls import path
+
+from api import figures
+from api.me import MeView
+
+urlpatterns = [
+    path("me", MeView.as_view(), name="api-me"),
+    path("usage", figures.UsageView.as_view(), name="api-usage"),
+    path("costs", figures.CostsView.as_view(), name="api-costs"),
+    path("breakdown", figures.BreakdownView.as_view(), name="api-breakdown"),
+    path("series", figures.SeriesView.as_view(), name="api-series"),
+    path("popular-models", figures.PopularModelsView.as_view(), name="api-popular-models"),
+    path("top-users", figures.TopUsersView.as_view(), name="api-top-users"),
+    path("performance", figures.PerformanceView.as_view(), name="api-performance"),
+    path("providers/<str:provider>", figures.ProviderView.as_view(), name="api-provider"),
+    path("users/<int:pk>", figures.UserView.as_view(), name="api-user"),
+    path("organizations/<str:slug>/usage", figures.OrganizationUsageView.as_view(), name="api-organization-usage"),
+    path("admin/usage", figures.AdminUsageView.as_view(), name="api-admin-usage"),
+]
