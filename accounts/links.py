@@ -7,13 +7,12 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
-from django.core.mail import send_mail
 from django.http import HttpRequest
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from accounts.database import let_go_of_the_database
+from accounts.mail import mail
 from accounts.models import Role, User
 
 logger = logging.getLogger(__name__)
@@ -101,18 +100,11 @@ def mail_link(request: HttpRequest, person: User, *, by: User) -> bool:
     if not can_be_mailed(person):
         return False
     others = User.objects.filter(email__iexact=person.email, is_active=True).exclude(pk=person.pk)
-    context = {
-        "link": Link(person.pk, by.pk).url(request, person),
-        "person": person,
-        "by": by,
-        "days": days_of_a_link(),
-        "has_another_account": others.exists(),
-    }
-    subject = " ".join(render_to_string("accounts/mail/link_subject.txt", context).split())
-    body = render_to_string("accounts/mail/link.txt", context)
+    context = {"person": person, "by": by, "days": days_of_a_link(), "has_another_account": others.exists()}
+    message = mail("link", person.email, Link(person.pk, by.pk).url(request, person), context)
     let_go_of_the_database()
     try:
-        send_mail(subject, body, None, [person.email])
+        message.send()
     except (OSError, ValueError):  # The server refused, or the address is malformed.
         logger.exception("The mail with the password link for %s could not be sent.", person)
         return False

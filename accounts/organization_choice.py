@@ -18,20 +18,19 @@ def chosen_organization(request: HttpRequest, viewer: Viewer) -> Organization:
     """The organization that ``?organization=`` names by its slug, or the person's own, else the default one, else any.
     404 for one that the viewer does not see."""
     slug = request.GET.get("organization")
-    if slug is None:
-        found = _first_choice(_seen_by(viewer), actor_of(request))
-    else:
-        found = _seen_by(viewer).filter(slug=slug).first()
+    found = first_choice(viewer, actor_of(request)) if slug is None else _seen_by(viewer).filter(slug=slug).first()
     if found is None:
         raise Http404
     return found
 
 
+def first_choice(viewer: Viewer, user: User) -> Organization | None:
+    """The person's own organization, else the default one, else any; None if the viewer sees none."""
+    seen = _seen_by(viewer)
+    own = seen.filter(users=user).first()
+    return own or seen.filter(slug=settings.DEFAULT_ORGANIZATION).first() or seen.first()
+
+
 def _seen_by(viewer: Viewer) -> QuerySet[Organization]:
     everything = Organization.objects.all()
     return everything if viewer.organization_ids is None else everything.filter(pk__in=viewer.organization_ids)
-
-
-def _first_choice(organizations: QuerySet[Organization], user: User) -> Organization | None:
-    own = organizations.filter(users=user).first()
-    return own or organizations.filter(slug=settings.DEFAULT_ORGANIZATION).first() or organizations.first()

@@ -1,7 +1,7 @@
 """The pages on which people choose their own password, with a link or with the old password: Django's pages with
 additional rules."""
 
-from collections.abc import Callable
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -10,13 +10,16 @@ from django.contrib.auth import authenticate, forms, views
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.urls import get_script_prefix, reverse_lazy, set_script_prefix
+from django.urls import get_script_prefix, reverse, reverse_lazy, set_script_prefix
 
 from accounts.attempts import TooManyAttemptsError, count_attempt, forget_attempts
 from accounts.audit import Changes, record
 from accounts.invitations import take_address_as_username
 from accounts.links import Link, LinkTokens, days_of_a_link, sends_mail
+from accounts.mail import mail
 from accounts.models import Standing, User
+
+logger = logging.getLogger(__name__)
 
 _post = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
 
@@ -37,14 +40,19 @@ class ForgottenForm(forms.PasswordResetForm):
 
     def send_mail(self, *args: Any, **kwargs: Any) -> None:
         """Sends in a thread, because a slower answer would reveal that an address has an account."""
-        _post.submit(_under, get_script_prefix(), super().send_mail, *args, **kwargs)
+        _subject, _text, context, _sender, to = args
+        _post.submit(_send, get_script_prefix(), to, context)
 
 
-def _under(root_path: str, send: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    """Send a mail whose links begin with the root path. Django keeps the root path in each thread, so the thread that
-    sends mail has to set it."""
+def _send(root_path: str, to: str, context: dict[str, Any]) -> None:
+    """Send a mail whose link begins with the root path. Django keeps the root path in each thread, so the thread that
+    sends mail has to set it. A failure is logged without the link."""
     set_script_prefix(root_path)
-    send(*args, **kwargs)
+    address = reverse("password-set", args=[context["uid"], context["token"]])
+    try:
+        mail("forgotten", to, f"{context['protocol']}://{context['domain']}{address}", context).send()
+    except Exception:
+        logger.exception("The mail for a forgotten password of %s could not be sent.", context["user"])
 
 
 class ForgottenView(views.PasswordResetView):
@@ -53,8 +61,6 @@ class ForgottenView(views.PasswordResetView):
     form_class = ForgottenForm
     token_generator = LinkTokens()
     template_name = "accounts/password_forgotten.html"
-    email_template_name = "accounts/mail/forgotten.txt"
-    subject_template_name = "accounts/mail/forgotten_subject.txt"
     success_url = reverse_lazy("password-forgotten-done")
     extra_context = {"sends_mail": sends_mail}
 

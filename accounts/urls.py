@@ -4,13 +4,13 @@ from django.contrib.auth import views
 from django.urls import path
 
 from accounts import aliases, audit_trail, keys, members, organizations, passwords, projects
+from accounts.views import SignInView
 
-sign_in = views.LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True)
 password_change_done = views.PasswordChangeDoneView.as_view(template_name="accounts/password_change_done.html")
 forgotten_done = views.PasswordResetDoneView.as_view(template_name="accounts/password_forgotten_done.html")
 
 urlpatterns = [
-    path("sign-in/", sign_in, name="sign-in"),
+    path("sign-in/", SignInView.as_view(), name="sign-in"),
     path("sign-out/", views.LogoutView.as_view(), name="sign-out"),
     path("password/", passwords.ChangeView.as_view(), name="password-change"),
     path("password/done/", password_change_done, name="password-change-done"),

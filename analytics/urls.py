@@ -4,14 +4,24 @@ from django.urls import path
 
 from analytics import views
 from analytics.pages.models.estimate import estimate
+from analytics.pages.month_report.page import month_report
+from analytics.saved import views as saved
+from analytics.saved.start import start
 
 urlpatterns = [
     path("", views.overview, name="analytics"),
+    path("start/", start, name="start"),
+    path("views/", saved.views, name="views"),
+    path("views/add/<str:name>/", saved.add, name="view-add"),
+    path("views/<int:pk>/", saved.change, name="view"),
+    path("views/<int:pk>/delete/", saved.delete, name="view-delete"),
+    path("views/<int:pk>/begin/", saved.begin, name="view-begin"),
     path("choices/<str:name>/", views.choices, name="choices"),
     path("charts/", views.charts, name="analytics-charts"),
     path("tables/", views.tables, name="analytics-tables"),
     path("requests/", views.requests, name="requests"),
     path("requests/<int:organization_id>-<int:pk>/", views.request_detail, name="request-detail"),
+    path("requests/<int:organization_id>-<int:pk>.json", views.request_json, name="request-json"),
     path("sessions/", views.sessions, name="sessions"),
     path("sessions/<int:organization_id>-<int:user_id>/", views.session_detail, name="session"),
     path("sessions/export.jsonl", views.export_sessions_jsonl, name="export-sessions"),
@@ -20,6 +30,7 @@ urlpatterns = [
     path("my-usage/", views.my_usage, name="my-usage"),
     path("my-usage/charts/", views.my_charts, name="my-charts"),
     path("my-usage/choices/<str:name>/", views.my_choices, name="my-choices"),
+    path("report/", month_report, name="month-report"),
     path("export/", views.export_table, name="export-table"),
     path("export.csv", views.export_csv, name="export-csv"),
     path("export.jsonl", views.export_jsonl, name="export-jsonl"),

@@ -22,8 +22,8 @@ from accounts.decorators import actor_of, with_own_viewer, with_viewer
 from accounts.places import NoPlaceError, Places, in_a_place
 from accounts.viewer import Viewer
 from analytics import reports
-from analytics.display.unpriced_banner import unpriced
-from analytics.export.export import CSV, JSONL, Format
+from analytics.display.unpriced_notice import unpriced
+from analytics.export.export import CSV, JSONL, Format, json_of
 from analytics.export.sessions import CONTENT_TYPE as SESSIONS_CONTENT_TYPE
 from analytics.export.sessions import export_sessions
 from analytics.export.streaming import Chunks, InAThread, InAThreadOfALoop
@@ -32,15 +32,18 @@ from analytics.failure import failed, is_partial
 from analytics.filters import menus
 from analytics.filters.facets import FACETS, facets_of
 from analytics.filters.filters import UNPRICED, Filters, read_filters
+from analytics.filters.remembered import remember, with_remembered
 from analytics.filters.table_form import FORMAT, TableForm
+from analytics.first_run import first_run
 from analytics.pages import Page, one_session
-from analytics.pages.models.page import MODELS
+from analytics.pages.directory import PAGES
 from analytics.pages.my_usage import MY_USAGE
 from analytics.pages.overview.page import OVERVIEW, slow_results, slow_tables
 from analytics.pages.requests import detail
-from analytics.pages.requests.page import REQUESTS
 from analytics.pages.sessions import SESSIONS, sessions_of
-from analytics.reports import MAX_ROWS, Log, Report, TooManyRowsError, event_of, session_at, snapshot
+from analytics.reports import MAX_ROWS, Conversation, Log, Report, TooManyRowsError, event_of, session_at, snapshot
+from analytics.saved.menu import menu as saved_views
+from analytics.saved.start import beginning
 from groq_client.names import identity
 from pricing.models import Price
 
@@ -59,8 +62,8 @@ TOO_MANY_ROWS = (
     f"This table would have more than {MAX_ROWS:,} rows. Choose months rather than days, one dimension rather than two,"
     " a shorter range, or a filter."
 )
-PAGES = (OVERVIEW, REQUESTS, SESSIONS, MODELS)
 WHOLE = "page"
+RESULTS = "results"
 RESULTS_ELEMENT = "div#results"
 """The name in htmx's headers of the part of the page below the filters, which refreshes itself."""
 
@@ -73,16 +76,20 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
     """The view of a page. A request by htmx gets only the part of the page that it replaces."""
 
     def view(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-        part = _part(request)
+        part, query = _part(request), with_remembered(request, page.name, page.remembered)
         try:
             with snapshot():
-                filters = read_filters(request.GET, viewer, page.settings)
+                filters = read_filters(query, viewer, page.settings)
                 recorded = reports.number_recorded(viewer)
                 seen = _version(page, viewer, filters, recorded)
                 if request.headers.get("X-Seen") == seen:
                     return HttpResponse(status=204)
+                if part == WHOLE and page.leads_to_first_call and not recorded:
+                    return first_run(request, viewer, {"page": page, "pages": PAGES, "filters": filters})
                 context = _context(page, viewer, filters, part, request.headers.get("X-Open-Menu", ""))
                 context |= {"seen": seen, "is_unused": not recorded}
+                if part != "results":
+                    context["saved"] = saved_views(actor_of(request), page, filters)
             response = render(request, f"analytics/{part}.html", context)
         except DatabaseError:
             logger.exception("Analytics could not be loaded.")
@@ -91,6 +98,8 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
         if part != WHOLE and source != RESULTS_ELEMENT:  # A refresh is no step in the browser's history.
             header = "HX-Replace-Url" if source.startswith("input#") else "HX-Push-Url"  # Nor is a typed letter.
             response[header] = f"{request.path}{filters.query if filters.query.pairs else ''}"
+        if source != RESULTS_ELEMENT:
+            remember(response, request, page.name, page.remembered)
         patch_vary_headers(response, ["HX-Request-Type", "HX-Target"])
         return response
 
@@ -98,6 +107,7 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
 
 
 overview, requests, sessions, models = (_view(page) for page in PAGES)
+overview = beginning(overview)
 my_usage = _view(MY_USAGE)
 
 
@@ -136,7 +146,7 @@ def request_detail(request: HttpRequest, viewer: Viewer, organization_id: int, p
             event = event_of(viewer, organization_id, pk)
             if event is None:
                 raise Http404
-            context = {"viewer": viewer, **detail.context(viewer, event)}
+            context = {"viewer": viewer, "json": json_of(viewer, organization_id, pk), **detail.context(viewer, event)}
             response = render(request, f"analytics/requests/{template}.html", context)
     except DatabaseError:
         logger.exception("A request could not be loaded.")
@@ -148,19 +158,41 @@ def request_detail(request: HttpRequest, viewer: Viewer, organization_id: int, p
 @require_safe
 @never_cache
 @with_viewer
+def request_json(request: HttpRequest, viewer: Viewer, organization_id: int, pk: int) -> HttpResponse:
+    """One event as a line of the export in JSON Lines."""
+    try:
+        with snapshot():
+            line = json_of(viewer, organization_id, pk)
+    except DatabaseError:
+        logger.exception("A request could not be loaded.")
+        return failed(request)
+    if line is None:
+        raise Http404
+    return HttpResponse(line, content_type="application/json")
+
+
+@require_safe
+@never_cache
+@with_viewer
 def session_detail(request: HttpRequest, viewer: Viewer, organization_id: int, user_id: int) -> HttpResponse:
     """The page of one session, which ``id`` in the query string names; the rest of it is the state of the list."""
+    template = "detail" if _part(request) == WHOLE else "_session"
     try:
         with snapshot():
             session = session_at(viewer, organization_id, user_id, identity(request.GET.get("id", "")))
             if session is None:
                 raise Http404
+            seen = _version_of_session(viewer, session)
+            if seen and request.headers.get("X-Seen") == seen:
+                return HttpResponse(status=204)
             filters = read_filters(request.GET, viewer, SESSIONS.settings)
             context = one_session.context(viewer, session, filters, request.GET.get(one_session.PLACE, ""))
-        return render(request, "analytics/sessions/detail.html", context)
+        response = render(request, f"analytics/sessions/{template}.html", context | {"seen": seen})
     except DatabaseError:
         logger.exception("A session could not be loaded.")
         return failed(request)
+    patch_vary_headers(response, ["HX-Request-Type"])
+    return response
 
 
 def _choices(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
@@ -297,23 +329,35 @@ def _part(request: HttpRequest) -> str:
     """The name of the template to render: the page, the view (filters and results), or the results alone."""
     if not is_partial(request):
         return WHOLE
-    return "results" if request.headers.get("HX-Target") == RESULTS_ELEMENT else "view"
+    return RESULTS if request.headers.get("HX-Target") == RESULTS_ELEMENT else "view"
 
 
 def _version(page: Page, viewer: Viewer, filters: Filters, recorded: int) -> str:
     """A text that changes whenever the same address would show something else. A page that refreshes itself sends the
     last one back and gets a 204 if nothing has changed."""
-    prices = 0
-    if viewer.sees_pricing:
-        prices = Price.objects.visible_to(viewer).filter(effective_from__lte=timezone.now()).count()
     age = f".{timezone.now():%H%M}" if page.ages else ""
-    return f"{recorded}.{prices}.{filters.form.today:%Y%m%d}.{viewer.sees_cost:d}{age}"
+    return f"{recorded}.{_prices(viewer)}.{filters.form.today:%Y%m%d}.{viewer.sees_cost:d}{age}"
+
+
+def _version_of_session(viewer: Viewer, session: Conversation) -> str:
+    """The same for the page of a session; empty if the session is over, so that the page does not refresh itself."""
+    now = timezone.now()
+    if not one_session.may_grow(session, now):
+        return ""
+    return f"{one_session.version(session)}.{_prices(viewer)}.{now:%Y%m%d}"
+
+
+def _prices(viewer: Viewer) -> int:
+    """The number of price versions that have been in force and that the viewer may see."""
+    if not viewer.sees_pricing:
+        return 0
+    return Price.objects.visible_to(viewer).filter(effective_from__lte=timezone.now()).count()
 
 
 def _context(page: Page, viewer: Viewer, filters: Filters, part: str, opened: str) -> dict[str, Any]:
     report = Report(viewer, filters.selection, page.questions, compares=page.compares and filters.has_previous)
-    context = {"page": page, "viewer": viewer, "filters": filters}
-    if part != "results":  # Menus come first, because they load names that the tables use as well.
+    context = {"page": page, "viewer": viewer, "filters": filters, "is_refresh": part == RESULTS}
+    if part != RESULTS:  # Menus come first, because they load names that the tables use as well.
         made = menus.menus(report, filters, are_known=page.knows_choices, opened=opened)
         context |= {"menus": made, "chips": menus.chips(made, filters), "ranges": menus.ranges(filters)}
         context |= {"cleared": menus.cleared(filters), "pages": PAGES}

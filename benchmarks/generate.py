@@ -1,7 +1,7 @@
 """Makes synthetic events inside PostgreSQL: 90 days, 50 organizations (Zipf, the largest has 22 %) or any other number,
-at most 200 people and 20 projects in each, 12 models, 30 experts, 60 templates, working hours, 3 % errors. A
-conversation belongs to one person and has five messages on average (geometric), about a minute apart, nine of ten by
-the same model.
+at most 200 people and 20 projects in each, 12 models, 30 experts, 60 templates, working hours, 3 % errors, a fifth of
+them time-outs. A conversation belongs to one person and has five messages on average (geometric), about a minute apart,
+nine of ten by the same model.
 
 One statement makes the events of a day and their sessions, in tables without indexes. Then the statement that repairs
 sums computes each local day once, so that no row is updated. There are as many parallel connections as processors.
@@ -182,8 +182,10 @@ SELECT org.id, request_id, at, (at AT TIME ZONE org.zone)::date, extract(hour FR
        'groq', model, model, 'chat', feature, project.id, person.id, expert, template, session,
        'req_' || request_id, CASE WHEN failed THEN '' ELSE 'chatcmpl-' || md5(request_id) END,
        CASE WHEN failed THEN 'error' ELSE 'success' END,
-       CASE WHEN failed THEN 'rate_limit_exceeded' ELSE '' END, CASE WHEN failed THEN 'Rate limit reached' ELSE '' END,
-       CASE WHEN failed THEN 429 ELSE 200 END, 1, number %% 2 = 0, input, output, input + output, input / 4, 0,
+       CASE WHEN timed_out THEN 'timeout' WHEN failed THEN 'rate_limit_exceeded' ELSE '' END,
+       CASE WHEN timed_out THEN 'Request timed out' WHEN failed THEN 'Rate limit reached' ELSE '' END,
+       CASE WHEN timed_out THEN NULL WHEN failed THEN 429 ELSE 200 END,
+       1, number %% 2 = 0, input, output, input + output, input / 4, 0,
        0, 0, false, latency, CASE WHEN failed THEN NULL ELSE latency / 5 END, 1.5, latency / 6, latency / 2,
        CASE WHEN model = 'gemma2-9b-it' THEN NULL ELSE input * 150 + output * 600 END,
        1, 'on_demand', 14400, 14370, 250000, 249000, '{{}}',
@@ -215,6 +217,7 @@ FROM (
         LIMIT %(events)s
     ) AS messages
 ) AS made
+CROSS JOIN LATERAL (SELECT failed AND number %% 5 = 0 AS timed_out) AS how
 JOIN pick_org AS org ON org.n = org_n
 JOIN pick_user AS person ON person.org = org.id AND person.n = floor(org.users * user_r)::int
 JOIN pick_project AS project ON project.org = org.id AND project.n = floor({PROJECTS} * project_r)::int

@@ -84,7 +84,7 @@ def measure_log(repeat: int = 15) -> dict[str, float]:
         for name, chosen in LOG_FILTERS.items():
             log = Log(viewer, Selection(oldest, newest, {"provider": ("groq",), **chosen}))
             middle = LogCursor(datetime.combine(oldest + (newest - oldest) / 2, datetime.min.time(), UTC), 0)
-            times[f"{who}, {name}, newest"] = median(log.newest, repeat)
+            times[f"{who}, {name}, newest"] = median(log.first, repeat)
             times[f"{who}, {name}, deep"] = median(lambda log=log, middle=middle: log.before(middle), repeat)
     return times
 

@@ -46,6 +46,11 @@ class Watch:
     def since_text(self) -> str:
         return str(round(self.since.timestamp() * 1_000))
 
+    @property
+    def whose(self) -> str | None:
+        """The value of ``whose`` in a query string that means this watch; None if it needs none."""
+        return EVERYBODY if self.may_widen and not self.is_own else None
+
     def newest(self) -> UsageEvent | None:
         return reports.newest_since(self.viewer, self.organization, self.since)
 

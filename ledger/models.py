@@ -46,6 +46,14 @@ class Status(models.TextChoices):
     ERROR = "error"
 
 
+class Outcome(models.TextChoices):
+    """The status of sums, which tells time-outs from other errors. See ``ledger.rollups.outcome``."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+
+
 class UsageEvent(models.Model):
     """One call to Groq: its people, model, duration, usage and cost, but never a prompt, a completion or a key.
 
@@ -203,6 +211,7 @@ class Tail(models.Model):
     template_id = name_field()
     session_id = name_field()
     status = models.CharField(max_length=10, choices=Status, db_collation="C")
+    error_code = name_field()
     audio_seconds = models.DecimalField(max_digits=12, decimal_places=3)
 
     def __str__(self) -> str:
@@ -251,7 +260,8 @@ class RollupColumns(models.Model):
     cube = models.SmallIntegerField()
     day = models.DateField()
     provider = name_field(50)
-    status = models.CharField(max_length=10, choices=Status, db_collation="C")
+    status = models.CharField(max_length=10, choices=Outcome, db_collation="C")
+    """The outcome of the events. Here ``error`` does not include time-outs."""
     hour = models.SmallIntegerField(default=0)
     project_id = models.BigIntegerField(default=0)
     user_id = models.BigIntegerField(default=0)
@@ -350,6 +360,8 @@ class SessionColumns(models.Model):
 
     requests = models.BigIntegerField()
     errors = models.BigIntegerField()
+    """The number of failed events, time-outs too."""
+    timeouts = models.BigIntegerField()
     unpriced = models.BigIntegerField()
     without_tool_fees = models.BigIntegerField()
     input_tokens = models.BigIntegerField()

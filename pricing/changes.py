@@ -10,6 +10,7 @@ from django.utils.text import capfirst
 from pricing.fields import NanoDollarField, dollars
 from pricing.models import Price
 from pricing.tool_rates import ToolRates
+from pricing.units import PER_1K, Unit
 
 LEAP = 10
 """A price that changes by more than this factor gets a warning, because that is more often a typing error than not."""
@@ -33,6 +34,8 @@ class Change:
 
     before: Price | None
     after: Price
+    unit: Unit = PER_1K
+    """The unit of the rates in ``lines``."""
 
     @property
     def is_first_of_organization(self) -> bool:
@@ -58,7 +61,9 @@ class Change:
             before: Decimal | None = getattr(self._base, name, None)
             after: Decimal | None = getattr(self.after, name)
             if before != after:
-                yield _changed(_label(name), before, after, "the input price" if name == CACHED else "none")
+                none = "the input price" if name == CACHED else "none"
+                unit = self.unit if name in Price.PER_THOUSAND else PER_1K
+                yield _changed(_label(name, unit), before, after, none, unit)
 
     def _tools(self) -> Iterator[ChangedField]:
         before: ToolRates = self._base.tool_rates if self._base else {}
@@ -76,8 +81,8 @@ class Change:
             yield ChangedField("Audio is billed for at least", was, becomes)
 
 
-def _changed(label: str, before: Decimal | None, after: Decimal | None, none: str) -> ChangedField:
-    was, becomes = (none if value is None else dollars(value) for value in (before, after))
+def _changed(label: str, before: Decimal | None, after: Decimal | None, none: str, unit: Unit = PER_1K) -> ChangedField:
+    was, becomes = (none if value is None else dollars(unit.of(value)) for value in (before, after))
     return ChangedField(label, was, becomes, percent(before, after), warning(before, after))
 
 
@@ -94,8 +99,9 @@ def warning(before: Decimal | None, after: Decimal | None) -> str:
     return "Less than a tenth" if after * LEAP < before else ""
 
 
-def _label(name: str) -> str:
-    return capfirst(str(cast("NanoDollarField", Price._meta.get_field(name)).verbose_name))
+def _label(name: str, unit: Unit) -> str:
+    label = str(cast("NanoDollarField", Price._meta.get_field(name)).verbose_name)
+    return capfirst(unit.labelled(label))
 
 
 def _status(version: Price | None) -> str:

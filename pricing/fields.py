@@ -8,6 +8,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from pricing.units import PER_1K
+
 NANO_DIGITS = 9
 NANO = Decimal(1).scaleb(-NANO_DIGITS)
 LARGEST = 2**63 - 1
@@ -61,6 +63,8 @@ class DollarField(forms.DecimalField):
     decimal comma or separate thousands."""
 
     widget = forms.TextInput(attrs={"inputmode": "decimal"})
+    unit = PER_1K
+    """The unit in which people see and type the amount. A cleaned amount is per thousand in any unit."""
     PLAIN = re.compile(r"-?(\d{1,20}(\.\d{0,40})?|\.\d{1,40})", re.ASCII)
 
     def to_python(self, value: Any) -> Any:
@@ -69,11 +73,12 @@ class DollarField(forms.DecimalField):
             raise ValidationError("Write it with a decimal point and without commas, such as 0.00015.")
         if text and not self.PLAIN.fullmatch(text):
             raise ValidationError("Enter a plain number of dollars, such as 0.00015.")
-        return super().to_python(text)
+        amount = super().to_python(text)
+        return None if amount is None else self.unit.per_thousand(amount)
 
     def prepare_value(self, value: Any) -> Any:
         """A stored amount without trailing zeros; typed text unchanged."""
-        return plain(value) if isinstance(value, Decimal) else value
+        return plain(self.unit.of(value)) if isinstance(value, Decimal) else value
 
 
 class NanoDollarField(models.BigIntegerField[Any, Any]):

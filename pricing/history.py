@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pricing.changes import Change
 from pricing.models import Price
+from pricing.units import Unit
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,12 @@ class Entry:
     """``in force``, ``scheduled``, ``past``, or ``replaced`` by a later entry with the same start."""
 
 
-def entries(versions: Sequence[Price], now: datetime) -> list[Entry]:
-    """The entries of one price's versions. ``versions`` are all of them, the latest in ``order`` first."""
+def entries(versions: Sequence[Price], now: datetime, unit: Unit) -> list[Entry]:
+    """The entries of one price's versions, with changes in this unit. ``versions`` are all of them, the latest in
+    ``order`` first."""
     in_force = next((version for version in versions if version.effective_from <= now), None)
     return [
-        Entry(version, Change(before, version), _state(version, after, in_force, now))
+        Entry(version, Change(before, version, unit), _state(version, after, in_force, now))
         for version, before, after in zip(versions, [*versions[1:], None], [None, *versions], strict=False)
     ]
 

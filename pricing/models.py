@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from accounts.viewer import Viewer
-from pricing.fields import NanoDollarField, dollars
+from pricing.fields import NanoDollarField, dollars, validate_money
 from pricing.tool_rates import WRONG_RATES, ToolRatesField
+from pricing.units import PER_1K, PER_1M, Unit
 
 MAX_PRICE = Decimal(1_000)
 """The largest price in dollars per unit. A larger one is a typing error, and the cost of a large call might not fit
@@ -24,6 +25,8 @@ into its column. The model, forms and constraints of the table enforce it."""
 DEFAULT_PROVIDER = "groq"
 EVERYBODY_FIRST = F("organization_id").asc(nulls_first=True)
 OUT_OF_RANGE = "A price is at least $0 and at most $1,000."
+TOO_MUCH = "At least $0 and at most $1,000 for 1k tokens, which is $1,000,000 for 1M."
+TOO_FINE = "No price is that fine: at most 9 decimals for 1k tokens, 6 for 1M."
 
 _RATES = (
     "input_usd_per_1k_tokens",
@@ -58,6 +61,15 @@ def validate_rate(value: Decimal) -> None:
     """ValidationError for an amount that is negative or larger than MAX_PRICE."""
     if value.is_finite() and not 0 <= value <= MAX_PRICE:
         raise ValidationError(OUT_OF_RANGE)
+
+
+def validate_typed_rate(per_thousand: Decimal) -> None:
+    """ValidationError for a rate that no price may have, with words that hold in whatever unit it was typed."""
+    for validate, message in ((validate_rate, TOO_MUCH), (validate_money, TOO_FINE)):
+        try:
+            validate(per_thousand)
+        except ValidationError:
+            raise ValidationError(message) from None
 
 
 def order(version: "Price") -> tuple[datetime, int]:
@@ -172,6 +184,8 @@ class Price(models.Model):
 
     RATES = _RATES
     """The names of the fields with rates."""
+    PER_THOUSAND = tuple(name for name in _RATES if "_1k_" in name)
+    """The names of those whose rates are for a thousand tokens or characters."""
 
     class Meta:
         ordering = ("provider", "model", "-effective_from", "-id")
@@ -214,18 +228,22 @@ class Price(models.Model):
     @property
     def summary(self) -> str:
         """The rates as text, in the units of Groq's price list."""
+        return self.summary_in(PER_1M)
+
+    def summary_in(self, unit: Unit) -> str:
+        """The rates as text."""
         if self.follows_everybody:
             return "everybody's price"
         if not self.enabled:
             return "no price"
         rates = (
-            (self.input_usd_per_1k_tokens, 1_000, "1M input tokens"),
-            (self.cached_input_usd_per_1k_tokens, 1_000, "1M cached"),
-            (self.output_usd_per_1k_tokens, 1_000, "1M output"),
-            (self.audio_usd_per_hour, 1, "audio hour"),
-            (self.usd_per_1k_characters, 1_000, "1M characters"),
+            (self.input_usd_per_1k_tokens, unit, f"{unit.label} input tokens"),
+            (self.cached_input_usd_per_1k_tokens, unit, f"{unit.label} cached"),
+            (self.output_usd_per_1k_tokens, unit, f"{unit.label} output"),
+            (self.audio_usd_per_hour, PER_1K, "audio hour"),
+            (self.usd_per_1k_characters, unit, f"{unit.label} characters"),
         )
-        said = [f"${(rate * n).normalize():f} / {unit}" for rate, n, unit in rates if rate is not None]
+        said = [f"${per.of(rate).normalize():f} / {what}" for rate, per, what in rates if rate is not None]
         said += [f"{dollars(rate)} / 1k {tool}" for tool, rate in sorted(self.tool_rates.items())]
         return ", ".join(said) or "–"
 

@@ -7,7 +7,7 @@ merged with these changes, and the editor is told about them.
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import cast
 
 from django.db.models import Max, Q
@@ -15,8 +15,11 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.models import Organization, User
+from pricing.catalogue import Catalogue
+from pricing.changes import Change
 from pricing.models import Price, rank
 from pricing.sheet_forms import Key, NewModelRow, PriceRow, Row, SaveForm
+from pricing.units import PER_1K, Unit
 from pricing.versions import add_versions, entered_after, id_of, news_of
 
 MOST_ROWS = 120
@@ -30,9 +33,18 @@ class PriceSheet:
     """The rows for everybody or for one organization, with the posted values. An organization's row shows everybody's
     price if it has no price of its own."""
 
-    def __init__(self, organization: Organization | None, data: QueryDict | None = None, *, wanted: str = "") -> None:
-        """``wanted`` is the model in the page's address. If it has no price, the row for a new model has its name."""
+    def __init__(
+        self,
+        organization: Organization | None,
+        data: QueryDict | None = None,
+        *,
+        wanted: str = "",
+        unit: Unit = PER_1K,
+    ) -> None:
+        """``wanted`` is the model in the page's address. If it has no price, the row for a new model has its name.
+        Prices are shown and posted in ``unit``."""
         self.organization = organization
+        self.unit = unit
         self.newest = Price.objects.aggregate(newest=Max("pk"))["newest"] or 0  # Read first: never newer than the rows.
         self._data = data or QueryDict()
         self._seen = id_of(self._data.get("seen"))
@@ -42,7 +54,7 @@ class PriceSheet:
         self.rows = [self._row(version) for version in shown.values()]
         is_priced = any(wanted == model for _, model in shown)
         posted = self._data if "new-model" in self._data else None
-        self.new = NewModelRow(organization, set(shown), "" if is_priced else wanted, posted)
+        self.new = NewModelRow(organization, set(shown), "" if is_priced else wanted, posted, unit)
         self.save_form = SaveForm(data, label_suffix="")
         self._focus(wanted)
 
@@ -84,10 +96,31 @@ class PriceSheet:
         add_versions(versions, by=by)
         return len(versions)
 
-    def shown(self, search: str) -> list[PriceRow]:
-        """The changed rows and those whose model's name contains ``search``, at most MOST_ROWS."""
+    @property
+    def problems(self) -> list[str]:
+        """A sentence for each price that has to be mended."""
+        named: list[tuple[str, Row]] = [*((row.version.model, row) for row in self.rows), ("The new model", self.new)]
+        return [
+            f"{name}, {row[field].label}: {' '.join(map(str, errors))}"
+            for name, row in named
+            for field, errors in row.errors.items()
+        ]
+
+    @property
+    def changes(self) -> list[Change]:
+        """The changes without errors."""
+        return [row.change for row in self.changed if not row.errors]
+
+    def shown(self, search: str, catalogue: Catalogue, today: date) -> tuple[list[PriceRow], list[PriceRow]]:
+        """The changed rows and those whose model's name contains ``search``, at most MOST_ROWS: those of models that
+        can be called, and those of retired models."""
         found = [row for row in self.rows if row.has_changed() or search.lower() in row.version.model.lower()]
-        return sorted(found, key=lambda row: not row.has_changed())[:MOST_ROWS] if len(found) > MOST_ROWS else found
+        if len(found) > MOST_ROWS:
+            found = sorted(found, key=lambda row: not row.has_changed())[:MOST_ROWS]
+        parts: dict[bool, list[PriceRow]] = {False: [], True: []}
+        for row in found:
+            parts[catalogue.facts(*_key(row.version)).is_retired_on(today)].append(row)
+        return parts[False], parts[True]
 
     def _row(self, version: Price) -> PriceRow:
         older, news = self._older.get(_key(version)), self._news.get(_key(version))
@@ -95,9 +128,9 @@ class PriceSheet:
             row = older.moved_to(version)
             row.notice = f"{self._what_happened(news or version)} {KEPT}"
             return row
-        row = PriceRow(version, self.organization)
+        row = PriceRow(version, self.organization, unit=self.unit)
         if row.add_prefix(Price.RATES[0]) in self._data:
-            row = PriceRow(version, self.organization, self._data)
+            row = PriceRow(version, self.organization, self._data, self.unit)
         if row.has_changed() and news is not None and news.pk > version.pk:
             row.notice = f"{news_of(news)} {KEPT}"
         return row
@@ -112,7 +145,7 @@ class PriceSheet:
         posted = {int(match[1]) for match in map(ROW_FIELD.match, self._data) if match}
         older = posted - {version.pk for version in shown.values()}
         for version in Price.objects.filter(_scope(self.organization), pk__in=older).order_by("pk"):
-            row = PriceRow(version, self.organization, self._data)
+            row = PriceRow(version, self.organization, self._data, self.unit)
             if row.has_changed():
                 yield row
 
@@ -123,6 +156,7 @@ class PriceSheet:
         if wanted:
             row: Row = next((row for row in self.rows if row.version.model == wanted), self.new)
             targets.append(row[Price.RATES[0]])
+            row.is_wanted = True
         for target in targets[:1]:
             target.field.widget.attrs["autofocus"] = True
 

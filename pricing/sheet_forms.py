@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 from django.utils import timezone
 
 from accounts.models import Organization
 from pricing.changes import Change
-from pricing.models import Price
+from pricing.fields import DollarField, plain
+from pricing.models import Price, validate_typed_rate
+from pricing.units import PER_1K, Unit
 
 LONGEST_PLAN = timedelta(days=3_660)
 
@@ -24,11 +28,19 @@ class Row(forms.ModelForm[Price]):
     notice = ""
     """A message for the editor about somebody else's change; while there is one, the sheet cannot be saved."""
 
-    def __init__(self, next_version: Price, prefix: str, name: str, data: Any, **more: Any) -> None:
+    is_wanted = False
+    """Whether the page's address names the row's model."""
+
+    def __init__(self, next_version: Price, prefix: str, name: str, data: Any, unit: Unit, **more: Any) -> None:
+        self.unit = unit
         super().__init__(
             data, prefix=prefix, instance=next_version, empty_permitted=True, use_required_attribute=False, **more
         )
-        for field in self.fields.values():
+        for field_name, field in self.fields.items():
+            if field_name in Price.PER_THOUSAND and unit is not PER_1K:
+                assert isinstance(field, DollarField)
+                field.unit, field.label = unit, unit.labelled(str(field.label))
+                field.validators.append(validate_typed_rate)
             field.help_text = ""
             field.widget.attrs["aria-label"] = f"{field.label} of {name}"  # A screen reader may not read the heads.
             if not isinstance(field, forms.BooleanField):
@@ -39,8 +51,13 @@ class Row(forms.ModelForm[Price]):
         return (self[name] for name in (*Price.RATES, "tool_rates"))
 
     @property
+    def is_open(self) -> bool:
+        """Whether the row needs to be seen where rows are folded."""
+        return self.has_changed() or bool(self.errors or self.notice) or self.is_wanted
+
+    @property
     def change(self) -> Change:
-        return Change(None, self.instance)
+        return Change(None, self.instance, self.unit)
 
     def has_changed(self) -> bool:
         return self.is_bound and super().has_changed()
@@ -61,23 +78,25 @@ class PriceRow(Row):
         model = Price
         fields = (*Price.RATES, "tool_rates", "enabled")
 
-    def __init__(self, version: Price, organization: Organization | None, data: Any = None) -> None:
+    def __init__(
+        self, version: Price, organization: Organization | None, data: Any = None, unit: Unit = PER_1K
+    ) -> None:
         """The new version is for ``organization`` (None: for everybody), even if ``version`` is everybody's."""
         self.version = version
-        super().__init__(version.successor(organization), f"v{version.pk}", version.model, data)
+        super().__init__(version.successor(organization), f"v{version.pk}", version.model, data, unit)
 
     @property
     def change(self) -> Change:
-        return Change(self.version, self.instance)
+        return Change(self.version, self.instance, self.unit)
 
     def moved_to(self, version: Price) -> "PriceRow":
         """A row for another version with the same edits; fields that were not edited have that version's values."""
-        moved = PriceRow(version, self.instance.organization)
+        moved = PriceRow(version, self.instance.organization, unit=self.unit)
         values = {
             moved.add_prefix(name): self[name].data if name in self.changed_data else moved[name].value()
             for name in self.fields
         }
-        return PriceRow(version, self.instance.organization, values)
+        return PriceRow(version, self.instance.organization, values, self.unit)
 
 
 class NewModelRow(Row):
@@ -87,15 +106,27 @@ class NewModelRow(Row):
         model = Price
         fields = ("model", *Price.RATES, "tool_rates", "enabled")
 
-    def __init__(self, organization: Organization | None, taken: set[Key], name: str, data: Any = None) -> None:
+    def __init__(
+        self, organization: Organization | None, taken: set[Key], name: str, data: Any = None, unit: Unit = PER_1K
+    ) -> None:
         self.taken = taken
-        super().__init__(Price(organization=organization), "new", "the new model", data, initial={"model": name})
+        super().__init__(Price(organization=organization), "new", "the new model", data, unit, initial={"model": name})
 
     def clean_model(self) -> str:
         model: str = self.cleaned_data["model"]
         if (self.instance.provider, model) in self.taken:
             raise ValidationError("This model is in the table already. Change its price there.")
         return model
+
+
+def in_other_unit(posted: QueryDict, old: Unit, new: Unit) -> QueryDict:
+    """The posted rows with their prices in another unit. What is no number stays as it was typed."""
+    converted = posted.copy()
+    for name, value in posted.items():
+        text = str(value).strip()
+        if name.rpartition("-")[2] in Price.PER_THOUSAND and DollarField.PLAIN.fullmatch(text):
+            converted[name] = plain(new.of(old.per_thousand(Decimal(text))))
+    return converted
 
 
 class SaveForm(forms.Form):

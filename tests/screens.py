@@ -33,7 +33,7 @@ def settle(page: Page) -> None:
     """Wait for charts, and for parts of the page that are loaded after the first paint."""
     page.wait_for_function(
         """() => document.readyState === "complete"
-            && ![...document.querySelectorAll(".plot")].some(plot => !plot.matches(".js-plotly-plot"))
+            && ![...document.querySelectorAll(".plot:not(.js-plotly-plot)")].some(plot => plot.checkVisibility())
             && !document.querySelector(".htmx-request, [hx-trigger~=load]:empty")"""
     )
 
@@ -48,10 +48,17 @@ SCREENS = (
     Screen("password", "/password/", ("user",)),
     Screen("overview", "/", ANALYTICS),
     Screen("overview-grouped", "/?group=model", ("admin",)),
+    Screen("overview-changes", "/?range=7d&change=1", ("admin",)),
     Screen("overview-empty", "/?model=nope", ("admin",)),
     Screen("overview-bad-range", "/?range=custom&from=x", ("admin",)),
     Screen("overview-menu", "/", ("admin",), open="details.filter:visible summary, .sheet-opener:visible"),
     Screen("requests", "/requests/", ANALYTICS),
+    Screen(
+        "requests-columns",
+        "/requests/?sort=cost&columns=id&columns=x",
+        ("admin",),
+        open="details[data-menu=columns] summary",
+    ),
     Screen("request-drawer", "/requests/", ("admin",), open="#results tbody a[href*='/requests/']"),
     Screen("request", "/requests/", ("admin", "user without cost"), links=("#results tbody a[href*='/requests/']",)),
     Screen("sessions", "/sessions/", ("super admin", "user without cost")),
@@ -61,6 +68,12 @@ SCREENS = (
     Screen("model-facts", "/pricing/facts/?model=openai/gpt-oss-120b"),
     Screen("grouped-export", "/export/?model=openai/gpt-oss-120b&model=x", ("super admin", "admin")),
     Screen("grouped-export-refused", "/export/?per=day&by=model&then=model&format=csv", ("admin",)),
+    Screen("views", "/views/", ("super admin", "admin", "user without cost")),
+    Screen("view-add", "/views/add/requests/?range=7d&model=x", ("admin", "user")),
+    Screen("view-change", "/views/", ("admin",), links=("tbody a[href^='/views/']",)),
+    Screen("views-menu", "/requests/", ("admin",), open=".views summary"),
+    Screen("month-report", "/report/", ("super admin", "admin", "user without cost")),
+    Screen("month-report-refused", "/report/?month=2999-01", ("admin",)),
     Screen("my-usage", "/my-usage/", ("admin", "user", "user without cost")),
     Screen("pricing", "/pricing/", ("super admin", "admin")),
     Screen("pricing-edit", "/pricing/edit/"),

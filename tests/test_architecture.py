@@ -37,6 +37,7 @@ INNER = {
         "export": {"reports"},
         "display": {"reports", "filters"},
         "pages": {"reports", "filters", "display"},
+        "saved": {"reports", "filters", "display", "pages"},
     },
 }
 """For each room: which of its inner rooms an inner room may import beside itself."""

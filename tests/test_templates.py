@@ -9,7 +9,7 @@ from django.template.loader import get_template, render_to_string
 from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
-from jinja2 import UndefinedError
+from jinja2 import TemplateSyntaxError, UndefinedError
 from markupsafe import escape
 
 from accounts.models import User
@@ -56,9 +56,19 @@ def test_pages_are_escaped_and_mails_are_not() -> None:
     assert "Ann &lt;ann@example.com&gt;" in page.copyable_id("Name", person.display_name)
     mail = render_to_string(
         "accounts/mail/forgotten.txt",
-        {"user": person, "protocol": "https", "domain": "x", "uid": "1", "token": "2", "days": 3},
+        {"user": person, "link": "https://x/", "days": 3},
     )
     assert mail.startswith("Hello Ann <ann@example.com>,\n\n")
+
+
+def test_each_part_of_a_table_has_its_role_in_words() -> None:
+    table = '<table class="x">\n<tr><th scope="row" class="y">a</th>{% if true %}<td>b</td>{% endif %}</tr></table>'
+    assert made(table) == (
+        '<table role="table" class="x">\n<tr role="row"><th role="rowheader" scope="row" class="y">a</th>'
+        '<td role="cell">b</td></tr></table>'
+    )
+    with pytest.raises(TemplateSyntaxError, match="scope"):
+        made("<th>of a row or of a column?</th>")
 
 
 class Shown:

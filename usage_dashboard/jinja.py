@@ -25,6 +25,7 @@ from markupsafe import escape
 from accounts.decorators import viewer_of
 from analytics.display import figures, missing_cost
 from pricing import display as prices
+from usage_dashboard.table_roles import TableRoles
 
 REMEMBERED_TEXTS = 10_000
 LONGEST_REMEMBERED = 200
@@ -67,6 +68,7 @@ def environment(**options: Any) -> PageEnvironment:
         **options
         | {
             "autoescape": select_autoescape(["html"], default=False),  # Mails are plain text.
+            "extensions": [TableRoles],
             "undefined": StrictUndefined,
             "trim_blocks": True,
             "lstrip_blocks": True,
@@ -90,15 +92,17 @@ def environment(**options: Any) -> PageEnvironment:
         "day": figures.day,
         "duration": figures.duration,
         "exact_money": figures.exact_money,
+        "failed": figures.failed,
         "floatformat": floatformat,
+        "host": prices.host,
         "in_zone": in_zone,
         "incomplete_counted": missing_cost.counted,
         "json_script": json_script,
         "missing_cost": missing_cost.missing,
         "money": figures.money,
-        "per_million": prices.per_million,
         "per_second": figures.per_second,
         "percent": figures.percent,
+        "pieces": prices.pieces,
         "pluralize": pluralize,
         "rate": prices.rate,
     }

@@ -252,7 +252,7 @@ SIGN_IN_ATTEMPTS = env.number("SIGN_IN_ATTEMPTS", 5, minimum=1)
 SIGN_IN_PAUSE = timedelta(minutes=env.number("SIGN_IN_PAUSE_MINUTES", 15, minimum=1))
 
 LOGIN_URL = "sign-in"
-LOGIN_REDIRECT_URL = "analytics"
+LOGIN_REDIRECT_URL = "start"
 LOGOUT_REDIRECT_URL = "sign-in"
 
 # Mail is sent for invitations and forgotten passwords. Without a server the inviter is shown the link (accounts.links).

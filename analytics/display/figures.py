@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from typing import Protocol
 
 NOTHING = "–"
 COMPACT_FROM = 10_000
@@ -26,6 +27,21 @@ def compact(value: int) -> str:
         if abs(value) >= size * Decimal("0.9995"):
             return f"{_three_digits(Decimal(value) / size)}{unit}"
     raise AssertionError("a unit fits every number from COMPACT_FROM on")
+
+
+class Failing(Protocol):
+    """Sums with the number of failed requests, and of those of them that were time-outs."""
+
+    @property
+    def errors(self) -> int: ...
+    @property
+    def timeouts(self) -> int: ...
+
+
+def failed(sums: Failing) -> str:
+    """A phrase such as "12 failed, 3 of them in a time-out"."""
+    said = f"{count(sums.errors)} failed"
+    return f"{said}, {count(sums.timeouts)} of them in a time-out" if sums.timeouts else said
 
 
 def average(value: float) -> str:

@@ -11,13 +11,14 @@ their order are stable; columns that the viewer may not see are left out. There 
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 
-from analytics.reports import Log, is_scattered, snapshot
+from accounts.viewer import Viewer
+from analytics.reports import Log, event_with, is_scattered, snapshot
 from ledger.citus import is_distributed
 from ledger.event_columns import COLUMNS, COST_COLUMNS, DOLLARS, FLAGS, FORMULA, JSON, TEXTS, TIMES
 from ledger.models import UsageEvent
@@ -32,6 +33,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # intermediate results is lifted, because an export may be larger.
 FOR_CITUS = "SET LOCAL citus.max_intermediate_result_size = -1; SET LOCAL citus.propagate_set_commands = 'local'"
 
+IN_UTC = "SET LOCAL TIME ZONE 'UTC'"  # This is faster than converting each time with AT TIME ZONE.
+
 
 @dataclass(frozen=True, slots=True)
 class Format(Generic[Source]):
@@ -44,24 +47,38 @@ class Format(Generic[Source]):
 
 def export_csv(log: Log) -> Generator[bytes, None, None]:
     """The log's events as chunks of CSV, oldest first. The file has a header even without events."""
-    columns = (f'{_csv(name, sql)} AS "{name}"' for name, sql in _columns(log))
+    columns = (f'{_csv(name, sql)} AS "{name}"' for name, sql in _columns(log.viewer))
     return _copied(log, ", ".join(columns), "FORMAT csv, HEADER", BYTE_ORDER_MARK)
 
 
 def export_jsonl(log: Log) -> Generator[bytes, None, None]:
     """The log's events as chunks of JSON Lines, oldest first, without a header."""
-    columns = (f'{_json(name, sql)} AS "{name}"' for name, sql in _columns(log))
-    line = f"(SELECT row_to_json(line) FROM (SELECT {', '.join(columns)}) AS line)"  # noqa: S608 - our own words
     # JSON escapes control characters, so COPY finds neither its quote nor its delimiter in a line and changes nothing.
-    return _copied(log, line, r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'")
+    return _copied(log, _line(log.viewer), r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'")
+
+
+def json_of(viewer: Viewer, organization_id: int, pk: int) -> str | None:
+    """One event as a line of JSON Lines; None if it does not exist or the viewer may not see it."""
+    event, parameters = _sql_of(event_with(viewer, organization_id, pk))
+    with connection.cursor() as cursor:
+        cursor.execute(IN_UTC)
+        cursor.execute(_joined(f"{_line(viewer)}::text", event), parameters)
+        found = cursor.fetchone()
+    return found and str(found[0])
 
 
 CSV = Format("csv", "text/csv; charset=utf-8", export_csv)
 JSONL = Format("jsonl", "application/jsonl; charset=utf-8", export_jsonl)
 
 
-def _columns(log: Log) -> list[tuple[str, str]]:
-    return [(name, sql) for name, sql in COLUMNS.items() if log.viewer.sees_cost or name not in COST_COLUMNS]
+def _line(viewer: Viewer) -> str:
+    """SQL of an event as an object of JSON."""
+    columns = (f'{_json(name, sql)} AS "{name}"' for name, sql in _columns(viewer))
+    return f"(SELECT row_to_json(line) FROM (SELECT {', '.join(columns)}) AS line)"  # noqa: S608 - our own words
+
+
+def _columns(viewer: Viewer) -> list[tuple[str, str]]:
+    return [(name, sql) for name, sql in COLUMNS.items() if viewer.sees_cost or name not in COST_COLUMNS]
 
 
 def _csv(name: str, sql: str) -> str:
@@ -103,7 +120,7 @@ def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generat
     ):
         if is_distributed():
             cursor.execute(FOR_CITUS)
-        cursor.execute("SET LOCAL TIME ZONE 'UTC'")  # This is faster than converting each time with AT TIME ZONE.
+        cursor.execute(IN_UTC)
         with cursor.copy(statement, parameters) as rows:
             yield from _in_chunks(rows, first)
 
@@ -117,17 +134,20 @@ def select(log: Log, columns: str) -> tuple[str, tuple[object, ...]]:
     events, parameters = _sql_of(log.events())
     if is_scattered(log.viewer, log.selection):
         events = f"{events} OFFSET 0"
-    statement = f"""
+    return f"{_joined(columns, events)} ORDER BY event.timestamp", parameters
+
+
+def _joined(columns: str, events: str) -> str:
+    """SQL of these columns of events, joined with organization, project and person."""
+    return f"""
         SELECT {columns}
         FROM ({events}) AS event
         JOIN accounts_organization AS organization ON organization.id = event.organization_id
         LEFT JOIN accounts_project AS project ON project.id = event.project_id
-        LEFT JOIN accounts_user AS person ON person.id = event.user_id
-        ORDER BY event.timestamp"""  # noqa: S608 - our own words; values are parameters
-    return statement, parameters
+        LEFT JOIN accounts_user AS person ON person.id = event.user_id"""  # noqa: S608 - our own words
 
 
-def _sql_of(events: "QuerySet[UsageEvent]") -> tuple[str, tuple[object, ...]]:
+def _sql_of(events: "QuerySet[UsageEvent]") -> tuple[str, tuple[Any, ...]]:
     try:
         return events.query.sql_with_params()
     except EmptyResultSet:  # Django raises this for a condition that no row can meet, as for a viewer who sees nothing.

@@ -33,6 +33,7 @@ def _line(one: Conversation, *, sees_cost: bool) -> str:
         "time_zone": one.time_zone,
         "requests": one.requests,
         "errors": one.errors,
+        "timeouts": one.timeouts,
         "input_tokens": one.input_tokens,
         "cached_tokens": one.cached_tokens,
         "output_tokens": one.output_tokens,

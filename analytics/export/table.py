@@ -36,6 +36,7 @@ BY_ID = frozenset({"organization_id", "project_id", "user_id"})
 SUMS: dict[str, Callable[[Totals], int | Decimal | None]] = {
     "requests": lambda totals: totals.requests,
     "errors": lambda totals: totals.errors,
+    "timeouts": lambda totals: totals.timeouts,
     "input_tokens": lambda totals: totals.input_tokens,
     "cached_tokens": lambda totals: totals.cached_tokens,
     "output_tokens": lambda totals: totals.output_tokens,

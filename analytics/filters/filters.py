@@ -79,6 +79,12 @@ class Filters:
         """The query string of the export's link on this page."""
         return self.shared.replaced(UNPRICED, self.query.values(UNPRICED))
 
+    @property
+    def reported(self) -> QueryString:
+        """The query string of the link to the report of the month in which the range ends."""
+        month = min(self.selection.last_day, self.form.today)
+        return self.shared.without("range", "from", "to", "grain").replaced("month", (f"{month:%Y-%m}",))
+
     def searched(self, facet: Facet) -> str:
         """The text that is searched among the values of a menu. No link has it, because it does not filter the page."""
         return str(self.form.data.get(SEARCH + facet.name, "")).strip()[:LONGEST_SEARCH]
@@ -166,4 +172,4 @@ def _settings(query: QueryDict, viewer: Viewer, names: tuple[str, ...]) -> list[
 
 
 def _tells_cost(name: str, value: str) -> bool:
-    return "cost" in name or name == UNPRICED or (name == "sort" and "cost" in value)
+    return "cost" in name or name == UNPRICED or (name in ("sort", "columns") and "cost" in value)

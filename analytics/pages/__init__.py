@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics.filters.filters import Filters
+from analytics.filters.remembered import Setting
 from analytics.reports import Question, Report
 
 
@@ -22,6 +23,8 @@ class Page:
     results: Callable[[Report, Filters], dict[str, Any]]
     settings: tuple[str, ...] = ()
     """Names in the query string that only this page understands."""
+    remembered: tuple[Setting, ...] = ()
+    """Those of the ``settings`` that the browser remembers."""
     styles: tuple[str, ...] = ()
     """The page's own style sheets, under ``static/``."""
     script: str = ""
@@ -33,6 +36,10 @@ class Page:
     has_charts: bool = False
     knows_choices: bool = False
     """Whether the page's own tables load the values of the filter menus; otherwise a menu is filled when it opens."""
+    leads_to_first_call: bool = False
+    """Whether the steps to the first call stand in place of the page while nothing is recorded."""
+    has_notice: bool = False
+    """Whether the page says in a line which requests have no price. Other pages have a mark in their head."""
     is_own: bool = False
     """Whether the page shows only the reader's own rows, whatever the role."""
     ages: bool = False

@@ -87,5 +87,6 @@ MY_USAGE = replace(
     results=results,
     styles=(*OVERVIEW.styles, "css/sessions.css", "css/my-usage.css"),
     script="js/requests.js",  # This script copies ids.
+    has_notice=False,
     is_own=True,
 )

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zlib import crc32
 
 from django.urls import reverse
 
 from accounts.viewer import Viewer
 from analytics import reports
 from analytics.display import figures, retention_notice
-from analytics.display.colors import color_of
+from analytics.display.colors import colors_apart
 from analytics.display.local_time import LocalTime
 from analytics.display.session_link import link_to_requests, link_to_session, requests_query
 from analytics.filters.facets import DEFAULT_PROVIDER
@@ -25,6 +27,8 @@ from pricing.fields import NANO
 
 PLACE = "message"
 """The name in the query string of the message after which the page of messages begins."""
+GROWS_FOR = timedelta(days=1)
+"""A session without a new message for this time is over: its page does not refresh itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,15 @@ class Alternative:
     is_less: bool
 
 
+def may_grow(session: Conversation, now: datetime) -> bool:
+    return now - session.last_at < GROWS_FOR
+
+
+def version(session: Conversation) -> str:
+    """A text that changes whenever the figures of the session do."""
+    return f"{crc32(repr(session).encode()):08x}"
+
+
 def context(viewer: Viewer, session: Conversation, filters: Filters, place: str) -> dict[str, Any]:
     """The context of ``templates/analytics/sessions/detail.html``. ``filters`` are those of the list that the reader
     came from; ``place`` is the cursor of the page of messages, if it is one."""
@@ -55,11 +68,12 @@ def context(viewer: Viewer, session: Conversation, filters: Filters, place: str)
     page, sums = reports.messages(viewer, session, after), reports.message_sums(viewer, session)
     is_whole = sums.requests == session.requests
     address = link_to_session(session, filters.query)
+    colors = colors_apart(session.models)
     return {
         "viewer": viewer,
         "session": session,
         "badge": badge_of(session, "whole"),
-        "models": [Model(name or "(none)", color_of(name)) for name in session.models],
+        "models": [Model(name or "(none)", colors[name]) for name in session.models],
         "duration": span(session.duration_ms),
         "first": LocalTime.of(session.first_at, session.time_zone),
         "last": LocalTime.of(session.last_at, session.time_zone),
@@ -102,10 +116,9 @@ def _alternatives(viewer: Viewer, session: Conversation, sums: Totals) -> list[A
             if other is not None:
                 yield other + (sums.tool_cost_usd or Decimal(0)), model
 
-    return [
-        Alternative(Model(model, color_of(model)), other, *_difference(session, other))
-        for other, model in sorted(priced())
-    ]
+    found = sorted(priced())
+    colors = colors_apart(model for _, model in found)
+    return [Alternative(Model(model, colors[model]), other, *_difference(session, other)) for other, model in found]
 
 
 def _difference(session: Conversation, other: Decimal) -> tuple[str, bool]:

@@ -1,9 +1,10 @@
 """The only code that aggregates the ledger: every figure on a page or in an export comes from here, for a Viewer."""
 
 from analytics.reports.calendar import first_day, local_dates, number_recorded, today
-from analytics.reports.event_log import Log, LogCursor, LogPage, event_of, with_request_id
+from analytics.reports.event_log import Log, LogCursor, LogPage, event_of, event_with, with_request_id
 from analytics.reports.grouped_table import MAX_ROWS, GroupedRow, GroupedTable, Period, TooManyRowsError
 from analytics.reports.health import Health, provider_health
+from analytics.reports.largest_first import MEASURES, LargestCursor, Measure, largest, measures_of
 from analytics.reports.model_usage import MODEL_QUESTIONS, ModelUsage, by_whole_price, models_used, not_used
 from analytics.reports.newest import newest_since
 from analytics.reports.percentiles import LatencyPoint, Percentiles
@@ -19,16 +20,19 @@ from analytics.reports.totals import Point, Row, Summary, Totals
 
 __all__ = [
     "MAX_ROWS",
+    "MEASURES",
     "MODEL_QUESTIONS",
     "CacheSavings",
     "Conversation",
     "GroupedRow",
     "GroupedTable",
     "Health",
+    "LargestCursor",
     "LatencyPoint",
     "Log",
     "LogCursor",
     "LogPage",
+    "Measure",
     "Messages",
     "ModelUsage",
     "Percentiles",
@@ -47,9 +51,12 @@ __all__ = [
     "by_whole_price",
     "cache_savings",
     "event_of",
+    "event_with",
     "first_day",
     "is_scattered",
+    "largest",
     "local_dates",
+    "measures_of",
     "message_sums",
     "messages",
     "models_used",

@@ -26,6 +26,10 @@ class Direction:
     is_older: bool
 
     @property
+    def opposite(self) -> "Direction":
+        return NEWER if self.is_older else OLDER
+
+    @property
     def order(self) -> tuple[str, str]:
         """The order of the events in this direction, for ``order_by``."""
         return ("-timestamp", "-id") if self.is_older else ("timestamp", "id")

@@ -8,15 +8,22 @@ from django.db import connection
 
 from analytics.reports.scope import Rows
 from ledger.models import UsageEvent
+from ledger.rollups.outcome import IS_TIMEOUT, OUTCOME
 from ledger.rollups.rollup_sql import BUCKET_SQL, COMBINED, MEASURES, MERGE
 
 Group = tuple[str, ...]
 Key = tuple[Any, ...]
 Values = tuple[Any, ...]
 
-_OF_EVENTS = {"errors": "count(*) FILTER (WHERE status = 'error')", "last_day": "max(day)", **MEASURES}
+_OF_EVENTS = {
+    "errors": "count(*) FILTER (WHERE status = 'error')",
+    "timeouts": f"count(*) FILTER (WHERE {IS_TIMEOUT})",
+    "last_day": "max(day)",
+    **MEASURES,
+}
 _OF_ROLLUPS = {
-    "errors": "sum(requests) FILTER (WHERE status = 'error')",
+    "errors": "sum(requests) FILTER (WHERE status <> 'success')",
+    "timeouts": "sum(requests) FILTER (WHERE status = 'timeout')",
     "last_day": "max(day)",
     **{name: f"{combine}({name})" for name, combine in COMBINED.items()},
 }
@@ -27,6 +34,7 @@ _EVENT_DIMENSIONS = {
     "project_id": "coalesce(project_id, 0)",
     "user_id": "coalesce(user_id, 0)",
     "latency_bucket": BUCKET_SQL,
+    "status": OUTCOME,
     **_OF_DAY,
 }
 

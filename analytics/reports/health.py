@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from accounts.viewer import Viewer
 from analytics.reports.scope import condition_of, visible
 from ledger.models import UsageEvent
+from ledger.rollups.outcome import IS_TIMEOUT
 
 PERIOD = timedelta(hours=1)
 MOST_CALLS = 10_000
@@ -22,6 +23,7 @@ class Health:
 
     requests: int
     errors: int
+    timeouts: int
     p50_ms: float
     """The median of the latencies in milliseconds, exact."""
     last_error: str = ""
@@ -61,11 +63,11 @@ def _days(now: datetime) -> list[date]:
 def _statement(where: str) -> str:
     last = "(array_agg(coalesce(nullif(error_code, ''), 'error') ORDER BY timestamp DESC) FILTER (WHERE is_error))[1]"
     return f"""
-        SELECT provider, count(*), count(*) FILTER (WHERE is_error),
+        SELECT provider, count(*), count(*) FILTER (WHERE is_error), count(*) FILTER (WHERE is_timeout),
             percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms),
             coalesce({last}, ''), max(timestamp) FILTER (WHERE is_error)
         FROM (
-            SELECT provider, status = 'error' AS is_error, error_code, latency_ms, timestamp
+            SELECT provider, status = 'error' AS is_error, {IS_TIMEOUT} AS is_timeout, error_code, latency_ms, timestamp
             FROM ledger_usageevent
             WHERE {where}
             ORDER BY timestamp DESC

@@ -22,7 +22,7 @@ from analytics.reports.retained import RetainedFrom, retained_from
 from analytics.reports.scope import selected, visible
 from analytics.reports.selection import Dimension, Grain, Selection
 from analytics.reports.totals import DatedTotals, Point, Row, Summary, Totals, added
-from ledger.models import UsageEvent
+from ledger.models import Outcome, UsageEvent
 
 EXACT_PERCENTILES_UP_TO = 1_000
 """At most this number of requests gets exact percentiles from the events. More requests use the histogram."""
@@ -36,6 +36,8 @@ FEW_EVENTS = 50_000
 
 Value = str | int
 """A value of a dimension: a name, or an id."""
+When = tuple[date, int | None]
+"""A local day, with an hour or without."""
 M = TypeVar("M", Totals, Histogram)
 
 
@@ -51,19 +53,21 @@ class Report:
     ) -> None:
         self.viewer = viewer
         self.selection = selection
+        self._together = together
         self._planner = Planner(viewer, selection, together)
         self._compares = compares
         self._breakdowns: dict[Dimension, Mapping[Value, Summary]] = {}
         self._names = names.Names(viewer)
         self._known_histograms: dict[Group, dict[Key, Histogram]] = {}
+        self._known_of_both: dict[Grain, Mapping[When, Totals]] = {}
 
     def totals(self) -> Totals:
         return self._totals
 
     @cached_property
     def _totals(self) -> Totals:
-        if self._days is not None:
-            return self._of_days(self._days, self.selection)
+        if (days := self._of_both("day")) is not None:
+            return self._added(days, self.selection)
         return self._sum(self.selection)
 
     def previous_totals(self) -> Totals | None:
@@ -77,27 +81,45 @@ class Report:
         period that begins before this day is not covered by data, so comparing with it would mislead."""
         return first_day(self.viewer)
 
+    @property
+    def covers_previous(self) -> bool:
+        """Whether the previous period is covered by data from its first day on."""
+        return self.covered_from is not None and self._previous.selection.first_day >= self.covered_from
+
+    def previous_sums_by(self, dimension: Dimension) -> Mapping[Value, Summary] | None:
+        """The sums of each value in the previous period, most requests first. None if only the events could tell and
+        some of them were deleted."""
+        previous = self._previous
+        if self._planner.cube(previous.selection, (dimension,)) is None and previous.retained_from:
+            return None
+        return previous.sums_by(dimension)
+
+    @cached_property
+    def _previous(self) -> "Report":
+        return Report(self.viewer, self.selection.previous(), self._together)
+
     @cached_property
     def _previous_totals(self) -> Totals | None:
-        previous = self.selection.previous()
-        if self._days is not None:
-            return self._of_days(self._days, previous)
-        if self._planner.cube(previous, ()) is None and retained_from(self.viewer, previous):
+        previous = self._previous
+        if (days := self._of_both("day")) is not None:
+            return self._added(days, previous.selection)
+        if self._planner.cube(previous.selection, ()) is None and previous.retained_from:
             return None
-        return self._sum(previous)
+        return self._sum(previous.selection)
 
-    @cached_property
-    def _days(self) -> dict[date, Totals] | None:
-        """The totals of each day of this period and the previous one. None if the periods are not compared, or if no
-        cube has these totals."""
-        if not self._compares or self._planner.cube(self.selection, ()) is None:
+    def _of_both(self, grain: Grain) -> Mapping[When, Totals] | None:
+        """The totals of each day (or hour) of this period and the previous one. None if the periods are not compared,
+        or if no cube has these totals."""
+        group = moments_of(grain)
+        if not self._compares or self._planner.cube(self.selection, group) is None:
             return None
-        both = replace(self.selection, first_day=self.selection.previous().first_day)
-        return {key[0]: totals for key, totals in self._planner.grouped(both, ("day",), Totals)}
+        if grain not in self._known_of_both:
+            both = replace(self.selection, first_day=self.selection.previous().first_day)
+            self._known_of_both[grain] = _by_moment(dict(self._planner.grouped(both, group, Totals)))
+        return self._known_of_both[grain]
 
-    def _of_days(self, days: Mapping[date, Totals], period: Selection) -> Totals:
-        in_period = (days[day] for day, _ in period.moments("day") if day in days)
-        return added(in_period, self._nothing)
+    def _added(self, days: Mapping[When, Totals], period: Selection) -> Totals:
+        return added((days[day] for day in period.moments("day") if day in days), self._nothing)
 
     @cached_property
     def retained_from(self) -> Sequence[RetainedFrom]:
@@ -116,18 +138,19 @@ class Report:
     def series(self, grain: Grain | None = None) -> Sequence[Point]:
         """A point for every day (or hour) of the range, with zeros for one without requests."""
         grain = grain or self.selection.default_grain
-        if grain == "day" and self._days is not None:
-            return [Point(day, None, self._days.get(day, self._nothing)) for day, _ in self.selection.moments(grain)]
-        found = _by_moment(dict(self._planner.grouped(self.selection, moments_of(grain), Totals)))
+        found = self._of_both(grain)
+        if found is None:
+            found = _by_moment(dict(self._planner.grouped(self.selection, moments_of(grain), Totals)))
         nothing = self._nothing
         return [Point(*moment, found.get(moment, nothing)) for moment in self.selection.moments(grain)]
 
-    def previous_days(self) -> Sequence[Totals] | None:
-        """The totals of each day of the previous period; None if the periods are not compared by day, or if there were
-        no requests in it."""
-        if self._days is None:
+    def previous_series(self, grain: Grain) -> Sequence[Totals] | None:
+        """The totals of each day (or hour) of the previous period; None if the periods are not compared, or if there
+        were no requests in it. Hours are those of each organization's clock, so that every day has 24."""
+        both = self._of_both(grain)
+        if both is None:
             return None
-        found = [self._days.get(day, self._nothing) for day, _ in self.selection.previous().moments("day")]
+        found = [both.get(moment, self._nothing) for moment in self.selection.previous().moments(grain)]
         return found if any(totals.requests for totals in found) else None
 
     def series_by(self, dimension: Dimension, values: Sequence[Value], grain: Grain) -> dict[Value, list[Summary]]:
@@ -135,7 +158,7 @@ class Report:
         narrowed = replace(self.selection, chosen={**self.selection.chosen, dimension: tuple(values)})
         moments = list(self.selection.moments(grain))
         nothing = Summary(cost_usd=self._nothing.cost_usd)
-        found: dict[Value, dict[tuple[date, int | None], Summary]] = {value: {} for value in values}
+        found: dict[Value, dict[When, Summary]] = {value: {} for value in values}
         if values:
             for (*moment, value), sums in self._planner.grouped(narrowed, (*moments_of(grain), dimension), Summary):
                 found[value][moment[0], moment[1] if grain == "hour" else None] = sums
@@ -199,7 +222,10 @@ class Report:
             found: Mapping[Value, Summary] = self._most_first(self.selection.without(dimension), dimension)
         else:
             found = self.sums_by(dimension)
-        return {value: sums.requests for value, sums in found.items()}
+        requests = {value: sums.requests for value, sums in found.items()}
+        if dimension == "status" and Outcome.TIMEOUT in requests:  # The filter by errors includes time-outs.
+            requests[Outcome.ERROR] = requests.get(Outcome.ERROR, 0) + requests[Outcome.TIMEOUT]
+        return requests
 
     def has_costly_choices(self, dimension: Dimension) -> bool:
         """Whether ``choices`` of this dimension would need a separate query over the events."""
@@ -289,6 +315,6 @@ def moments_of(grain: Grain) -> Group:
     return ("day", "hour") if grain == "hour" else ("day",)
 
 
-def _by_moment(found: Mapping[Key, M]) -> dict[tuple[date, int | None], M]:
+def _by_moment(found: Mapping[Key, M]) -> dict[When, M]:
     """The values by day and hour; the hour is None if the keys have only days."""
     return {(key[0], key[1] if len(key) > 1 else None): value for key, value in found.items()}

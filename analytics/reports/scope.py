@@ -1,6 +1,6 @@
 """The rows that figures are made of: those of a selection that a viewer may see, in one snapshot of the database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,8 +14,9 @@ from django.db.models import Q, QuerySet
 from accounts.viewer import Viewer
 from analytics.reports.selection import Selection
 from ledger.citus import is_distributed
-from ledger.models import CurrentRollup, UsageEvent
+from ledger.models import CurrentRollup, Outcome, Status, UsageEvent
 from ledger.rollups.cubes import ORGANIZATION, Cube
+from ledger.rollups.outcome import TIMEOUT_CODES
 from ledger.rollups.tail import TAIL_CUBE
 
 NULLABLE_IN_EVENTS = {"project_id", "user_id"}
@@ -62,11 +63,20 @@ def selected(selection: Selection, model: type[UsageEvent] | type[CurrentRollup]
     """The selection as a condition on events or rollups."""
     condition = Q(day__range=(selection.first_day, selection.last_day))
     for dimension, values in selection.chosen.items():
-        one_of = Q(**{f"{dimension}__in": values})
+        one_of = _with_status(values, model) if dimension == "status" else Q(**{f"{dimension}__in": values})
         if model is UsageEvent and dimension in NULLABLE_IN_EVENTS and 0 in values:
             one_of |= Q(**{f"{dimension}__isnull": True})
         condition &= one_of
     return condition
+
+
+def _with_status(values: Sequence[str | int], model: type[UsageEvent] | type[CurrentRollup]) -> Q:
+    """The condition on the status. An event's error may be a time-out; the sums of time-outs are apart from those of
+    other errors."""
+    if model is CurrentRollup:
+        return Q(status__in=(*values, Outcome.TIMEOUT) if Status.ERROR in values else values)
+    timed_out = Q(status=Status.ERROR, error_code__iregex=TIMEOUT_CODES)
+    return Q(status__in=values) | timed_out if Outcome.TIMEOUT in values else Q(status__in=values)
 
 
 @lru_cache(maxsize=1_000)

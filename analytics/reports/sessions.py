@@ -20,7 +20,7 @@ from analytics.reports.names import Names
 from analytics.reports.scope import condition_of, visible
 from analytics.reports.selection import Dimension, Selection
 from analytics.reports.session_order import RECENT, SessionCursor, Sort
-from ledger.models import CurrentSession, Session, Status, UsageEvent
+from ledger.models import CurrentSession, Outcome, Session, Status, UsageEvent
 
 PAGE = 25
 KEY = ("organization_id", "user_id", "session_id")
@@ -60,6 +60,7 @@ class Conversation:
     person: str
     requests: int
     errors: int
+    timeouts: int
     unpriced: int
     without_tool_fees: int
     input_tokens: int
@@ -189,6 +190,7 @@ def conversations(viewer: Viewer, rows: Sequence[Session | CurrentSession]) -> l
             person=people.get(row.user_id, str(row.user_id)),
             requests=row.requests,
             errors=row.errors,
+            timeouts=row.timeouts,
             unpriced=row.unpriced if sees_cost else 0,
             without_tool_fees=row.without_tool_fees if sees_cost else 0,
             input_tokens=row.input_tokens,
@@ -225,6 +227,8 @@ def _with_status(statuses: Sequence[Any]) -> Q:
     condition = Q(pk__in=[])
     if Status.ERROR in statuses:
         condition |= Q(errors__gt=0)
+    if Outcome.TIMEOUT in statuses:
+        condition |= Q(timeouts__gt=0)
     if Status.SUCCESS in statuses:
         condition |= Q(requests__gt=F("errors"))
     return condition

@@ -15,13 +15,15 @@ from typing import Any
 class Summary:
     """The sums that a table shows.
 
-    ``cost_usd`` is the sum of the known costs, or None if the viewer may not see cost. ``unpriced`` counts the events
-    without a whole cost; ``without_tool_fees`` of these lack only their fees for tools. Latency is in milliseconds.
-    Averages and rates are None without requests.
+    ``errors`` counts all failed requests; of ``timeouts`` of these the answer did not come in time. ``cost_usd`` is the
+    sum of the known costs, or None if the viewer may not see cost. ``unpriced`` counts the events without a whole cost;
+    ``without_tool_fees`` of these lack only their fees for tools. Latency is in milliseconds. Averages and rates are
+    None without requests.
     """
 
     requests: int = 0
     errors: int = 0
+    timeouts: int = 0
     unpriced: int = 0
     without_tool_fees: int = 0
     total_tokens: int = 0

@@ -66,6 +66,7 @@ BUCKET_BOUNDS = (
     "25066,28826,33149,38122,43840,50416,57978,66675,76676,88178,101405,116615,134108,"
     "154224,177357,203961,234555,269738,310199,356729,410238,471774,542540"
 )
+IS_TIMEOUT = r"status = 'error' AND error_code ~* 'time[d_ -]*out|deadline_?exceeded|^(http_)?(408|504)$'"
 CURRENT_ROLLUP = f"""
 CREATE VIEW ledger_current_rollup AS
 SELECT organization_id, cube, day, provider, status, hour, project_id, user_id, latency_bucket, model, expert_id,
@@ -74,8 +75,9 @@ SELECT organization_id, cube, day, provider, status, hour, project_id, user_id, 
        latency_ms_sum, latency_ms_min, latency_ms_max, ttft_ms_sum, ttft_count
 FROM ledger_rollup
 UNION ALL
-SELECT organization_id, 0::smallint AS cube, day, provider, status, hour, coalesce(project_id, 0) AS project_id,
-       coalesce(user_id, 0) AS user_id,
+SELECT organization_id, 0::smallint AS cube, day, provider,
+       (CASE WHEN {IS_TIMEOUT} THEN 'timeout'::varchar ELSE status END)::varchar(10) AS status, hour,
+       coalesce(project_id, 0) AS project_id, coalesce(user_id, 0) AS user_id,
        width_bucket(latency_ms, '{{{BUCKET_BOUNDS}}}'::int[])::smallint AS latency_bucket,
        model, expert_id, template_id, feature, 1::bigint AS requests, (cost_usd IS NULL OR without_tool_fees)::int::bigint AS unpriced,
        without_tool_fees::int::bigint AS without_tool_fees, tokens_estimated::int::bigint AS estimated, input_tokens,
@@ -98,8 +100,8 @@ def _union(name: str) -> str:
 
 
 SESSION_COLUMNS = """organization_id, user_id, session_id, requests, unpriced, without_tool_fees, input_tokens,
-    output_tokens, cached_tokens, total_tokens, cost_usd, errors, first_at, last_at, first_day, last_day, model_names,
-    providers, project_ids, expert_ids, template_ids, features"""
+    output_tokens, cached_tokens, total_tokens, cost_usd, errors, timeouts, first_at, last_at, first_day, last_day,
+    model_names, providers, project_ids, expert_ids, template_ids, features"""
 
 # The conversations with calls in the tail, each with its stored sums and those of these calls added up.
 TAIL_SESSION = f"""
@@ -117,6 +119,7 @@ FROM (
            coalesce(old.cached_tokens, 0) + added.cached_tokens AS cached_tokens,
            coalesce(old.total_tokens, 0) + added.total_tokens AS total_tokens,
            coalesce(old.cost_usd, 0) + added.cost_usd AS cost_usd, coalesce(old.errors, 0) + added.errors AS errors,
+           coalesce(old.timeouts, 0) + added.timeouts AS timeouts,
            least(old.first_at, added.first_at) AS first_at, greatest(old.last_at, added.last_at) AS last_at,
            least(old.first_day, added.first_day) AS first_day, greatest(old.last_day, added.last_day) AS last_day,
            {_union("model_names")}, {_union("providers")}, {_union("project_ids")}, {_union("expert_ids")},
@@ -128,7 +131,8 @@ FROM (
                (sum(input_tokens))::bigint AS input_tokens, (sum(output_tokens))::bigint AS output_tokens,
                (sum(cached_tokens))::bigint AS cached_tokens, (sum(total_tokens))::bigint AS total_tokens,
                (coalesce(sum(cost_usd), 0))::bigint AS cost_usd,
-               (count(*) FILTER (WHERE status = 'error'))::bigint AS errors, min(timestamp) AS first_at,
+               (count(*) FILTER (WHERE status = 'error'))::bigint AS errors,
+               (count(*) FILTER (WHERE {IS_TIMEOUT}))::bigint AS timeouts, min(timestamp) AS first_at,
                max(timestamp + latency_ms * interval '1 ms') AS last_at, min(day) AS first_day, max(day) AS last_day,
                array_agg(DISTINCT model) AS model_names, array_agg(DISTINCT provider) AS providers,
                array_agg(DISTINCT coalesce(project_id, 0)) AS project_ids,
@@ -193,7 +197,7 @@ class Migration(migrations.Migration):
                 ('cube', models.SmallIntegerField()),
                 ('day', models.DateField()),
                 ('provider', models.CharField(blank=True, db_collation='C', default='', max_length=50)),
-                ('status', models.CharField(choices=[('success', 'Success'), ('error', 'Error')], db_collation='C', max_length=10)),
+                ('status', models.CharField(choices=[('success', 'Success'), ('error', 'Error'), ('timeout', 'Timeout')], db_collation='C', max_length=10)),
                 ('hour', models.SmallIntegerField(default=0)),
                 ('project_id', models.BigIntegerField(default=0)),
                 ('user_id', models.BigIntegerField(default=0)),
@@ -240,6 +244,7 @@ class Migration(migrations.Migration):
                 ('user_id', models.BigIntegerField(default=0)),
                 ('requests', models.BigIntegerField()),
                 ('errors', models.BigIntegerField()),
+                ('timeouts', models.BigIntegerField()),
                 ('unpriced', models.BigIntegerField()),
                 ('without_tool_fees', models.BigIntegerField()),
                 ('input_tokens', models.BigIntegerField()),
@@ -337,7 +342,7 @@ class Migration(migrations.Migration):
                 ('cube', models.SmallIntegerField()),
                 ('day', models.DateField()),
                 ('provider', models.CharField(blank=True, db_collation='C', default='', max_length=50)),
-                ('status', models.CharField(choices=[('success', 'Success'), ('error', 'Error')], db_collation='C', max_length=10)),
+                ('status', models.CharField(choices=[('success', 'Success'), ('error', 'Error'), ('timeout', 'Timeout')], db_collation='C', max_length=10)),
                 ('hour', models.SmallIntegerField(default=0)),
                 ('project_id', models.BigIntegerField(default=0)),
                 ('user_id', models.BigIntegerField(default=0)),
@@ -377,6 +382,7 @@ class Migration(migrations.Migration):
                 ('user_id', models.BigIntegerField(default=0)),
                 ('requests', models.BigIntegerField()),
                 ('errors', models.BigIntegerField()),
+                ('timeouts', models.BigIntegerField()),
                 ('unpriced', models.BigIntegerField()),
                 ('without_tool_fees', models.BigIntegerField()),
                 ('input_tokens', models.BigIntegerField()),
@@ -412,6 +418,7 @@ class Migration(migrations.Migration):
                 ('user_id', models.BigIntegerField(default=0)),
                 ('requests', models.BigIntegerField()),
                 ('errors', models.BigIntegerField()),
+                ('timeouts', models.BigIntegerField()),
                 ('unpriced', models.BigIntegerField()),
                 ('without_tool_fees', models.BigIntegerField()),
                 ('input_tokens', models.BigIntegerField()),
@@ -480,6 +487,7 @@ class Migration(migrations.Migration):
                 ('template_id', models.CharField(blank=True, db_collation='C', default='', max_length=200)),
                 ('session_id', models.CharField(blank=True, db_collation='C', default='', max_length=200)),
                 ('status', models.CharField(choices=[('success', 'Success'), ('error', 'Error')], db_collation='C', max_length=10)),
+                ('error_code', models.CharField(blank=True, db_collation='C', default='', max_length=200)),
                 ('audio_seconds', models.DecimalField(decimal_places=3, max_digits=12)),
             ],
         ),

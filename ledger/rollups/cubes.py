@@ -10,7 +10,7 @@ docs/benchmarks.md has the measurements of the cubes.
 from dataclasses import dataclass
 
 BASE_DIMENSIONS = ("day", "provider", "status")
-"""The dimensions that every cube has."""
+"""The dimensions that every cube has. The status of sums is an outcome: it tells time-outs from other errors."""
 ORGANIZATION = "organization_id"
 
 TEXT_DIMENSIONS = ("model", "expert_id", "template_id", "feature")

@@ -13,6 +13,7 @@ from ledger.rollups.cubes import (
     ORGANIZATION,
     Cube,
 )
+from ledger.rollups.outcome import OUTCOME
 
 KEY = ("organization_id", "cube", "day", "provider", "status", *DIMENSIONS)
 
@@ -77,20 +78,21 @@ def sums(events: str, cubes: Iterable[Cube] = CUBES) -> str:
     dimension = {name: f"coalesce({_SOURCE.get(name, name)}, {_nothing(name)})" for name in used}
     organization = dimension.get(ORGANIZATION, _nothing(ORGANIZATION))
     return f"""
-SELECT {organization} AS organization_id, {_cube_number(cubes, used)} AS cube, day, provider, status,
+SELECT {organization} AS organization_id, {_cube_number(cubes, used)} AS cube, day, provider, outcome AS status,
        {", ".join(f"{dimension.get(name, _nothing(name))} AS {name}" for name in DIMENSIONS)},
        {", ".join(f"{sql} AS {name}" for name, sql in MEASURES.items())}
-FROM (SELECT *, coalesce(project_id, 0) AS project, coalesce(user_id, 0) AS person, {BUCKET_SQL} AS latency_bucket
+FROM (SELECT *, coalesce(project_id, 0) AS project, coalesce(user_id, 0) AS person, {BUCKET_SQL} AS latency_bucket,
+             {OUTCOME} AS outcome
       FROM {events}) AS event
-GROUP BY {", ".join(BASE_DIMENSIONS)},
+GROUP BY {", ".join(_SOURCE.get(name, name) for name in BASE_DIMENSIONS)},
          GROUPING SETS ({", ".join(f"({', '.join(_columns(used, cube))})" for cube in cubes)})
 """  # noqa: S608 - no outside input
 
 
 # The statement renames the two nullable columns after replacing their NULL by 0, the key's value for "no project" or
 # "no person". Otherwise that NULL would look like the NULL of a grouping set, which means "not a dimension of this
-# cube".
-_SOURCE = {"project_id": "project", "user_id": "person"}
+# cube". And the status of sums is the outcome of events.
+_SOURCE = {"project_id": "project", "user_id": "person", "status": "outcome"}
 
 
 def _columns(names: Iterable[str], cube: Cube) -> list[str]:

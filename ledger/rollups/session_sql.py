@@ -1,5 +1,6 @@
 """The statement that adds events to their sessions."""
 
+from ledger.rollups.outcome import IS_TIMEOUT
 from ledger.rollups.rollup_sql import MEASURES as ROLLUP_MEASURES
 
 KEY = ("organization_id", "user_id", "session_id")
@@ -22,6 +23,7 @@ ARRAYS = {
 # Each measure of a session with the SQL that computes it from events.
 MEASURES = {name: ROLLUP_MEASURES[name] for name in _SAME_AS_ROLLUPS} | {
     "errors": "count(*) FILTER (WHERE status = 'error')",
+    "timeouts": f"count(*) FILTER (WHERE {IS_TIMEOUT})",
     "first_at": "min(timestamp)",
     "last_at": "max(timestamp + latency_ms * interval '1 ms')",
     "first_day": "min(day)",

@@ -7,9 +7,9 @@ tail, and a report adds the tail to them (``CurrentRollup``, ``CurrentSession``)
 
 COLUMNS = (
     "organization_id", "request_id", "timestamp", "day", "hour", "provider", "model", "feature", "project_id",
-    "user_id", "expert_id", "template_id", "session_id", "status", "input_tokens", "output_tokens", "total_tokens",
-    "cached_tokens", "reasoning_tokens", "audio_seconds", "characters", "tokens_estimated", "latency_ms", "ttft_ms",
-    "cost_usd", "tool_cost_usd", "without_tool_fees",
+    "user_id", "expert_id", "template_id", "session_id", "status", "error_code", "input_tokens", "output_tokens",
+    "total_tokens", "cached_tokens", "reasoning_tokens", "audio_seconds", "characters", "tokens_estimated",
+    "latency_ms", "ttft_ms", "cost_usd", "tool_cost_usd", "without_tool_fees",
 )  # fmt: skip
 """The columns that the writer copies from an event: its key and all that its sums are made of."""
 

@@ -4,6 +4,7 @@
 (() => {
   const probe = document.createElement("i");
   probe.hidden = true;
+  probe.style.forcedColorAdjust = "none";  // With colours of the reader's own, series still differ.
   const colour = (name, alpha = 1) => {
     probe.style.color = `var(${name})`;
     const rgb = getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3);
@@ -53,8 +54,7 @@
       margin: { l: 8, r: 8, t: 8, b: 8 },
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("--on-surface") },
       hoverlabel: { bgcolor: colour("--surface-3"), bordercolor: colour("--outline-variant"), font: { color: colour("--on-surface") } },
-      legend: { orientation: "h", traceorder: "normal", x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("--on-surface-variant") } },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--on-surface-variant"), activecolor: colour("--primary"), orientation: "v" },
+      legend: { orientation: "h", traceorder: "normal", entrywidth: innerWidth < 500 ? 95 : 0, x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("--on-surface-variant") } },
       xaxis: { ...axis, showgrid: false, type: "date", nticks: innerWidth < 500 ? 4 : 8, ...xaxis },
       yaxis: { ...axis, rangemode: "tozero", fixedrange: true, nticks: 6, ...yaxis },
       ...(yaxis2 ? { yaxis2: { ...axis, ...yaxis2 } } : {}),
@@ -116,17 +116,18 @@
   }];
 
   // The layers of a stacked chart, each with the figures of one value of the dimension that the reader chose.
-  const stack = (x, layers, measure, hovertemplate) =>
-    layers.map(({ label, color, ...figures }) => amounts(x, figures[measure], label, `--color-${color}`, { hovertemplate }));
+  const stack = (x, layers, measure, hover) =>
+    layers.map(({ label, color, ...figures }) => amounts(x, figures[measure], label, `--color-${color}`, hover(figures)));
 
   const draw = {
     cost({ series, layers, before }, revision) {
-      const { x, cost, unpriced } = series, top = Math.max(...cost);
+      const { x, cost } = series, top = Math.max(...cost);
       const digits = top >= 10 ? 2 : Math.min(9, places(top) + 2), hovertemplate = `$%{y:,.${digits}f}`;
-      const customdata = unpriced.map((missing) => missing ? "≥ " : "");
+      const write = atLeast((value) => `$${value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`);
+      const hover = (figures) => ({ customdata: figures.cost.map((value, number) => write(value, figures.unpriced[number])), hovertemplate: "%{customdata}" });
       return [
         [
-          ...hatched(layers ? stack(x, layers, "cost", hovertemplate) : [amounts(x, cost, "Cost", "--chart-money", { customdata, hovertemplate: `%{customdata}${hovertemplate}<extra>Cost</extra>` })], series),
+          ...hatched(layers ? stack(x, layers, "cost", hover) : [amounts(x, cost, "Cost", "--chart-money", hover(series))], series),
           ...ghost(x, before, "cost", hovertemplate),
         ],
         layout(revision, { yaxis: { tickprefix: "$", tickformat: top >= 10 ? "~s" : `.${places(top)}f` } }),
@@ -135,7 +136,7 @@
     tokens({ series, layers, before }, revision) {
       const { x, input, cached, output } = series, hover = { hovertemplate: "%{y:,}" };
       const previous = ghost(x, before, "tokens", hover.hovertemplate);
-      if (layers) return [[...hatched(stack(x, layers, "tokens", hover.hovertemplate), series), ...previous], layout(revision)];
+      if (layers) return [[...hatched(stack(x, layers, "tokens", () => hover), series), ...previous], layout(revision)];
       return [[
         ...hatched([
           amounts(x, input, "Input", "--chart-input", hover),
@@ -146,11 +147,16 @@
       ], layout(revision, { showlegend: true })];
     },
     requests({ series, layers, before }, revision) {
-      const { x, requests, errors, rate } = series, previous = ghost(x, before, "requests", "%{y:,}");
-      if (layers) return [[...hatched(stack(x, layers, "requests", "%{y:,}"), series), ...previous], layout(revision)];
+      const { x, requests, errors, timeouts, rate } = series, hover = { hovertemplate: "%{y:,}" };
+      const previous = ghost(x, before, "requests", hover.hovertemplate);
+      if (layers) return [[...hatched(stack(x, layers, "requests", () => hover), series), ...previous], layout(revision)];
       const line = { color: colour("--chart-errors"), width: 2 };
       return [[
-        ...hatched([amounts(x, requests, "Requests", "--chart-requests", { hovertemplate: "%{y:,}" })], series),
+        ...hatched([
+          amounts(x, requests.map((all, number) => all - errors[number]), "Success", "--chart-requests", hover),
+          amounts(x, errors.map((failed, number) => failed - timeouts[number]), "Error", "--color-2", hover),
+          amounts(x, timeouts, "Time-out", "--color-6", hover),
+        ], series),
         ...previous,
         { x, y: rate, customdata: errors.map((failed, number) => `${percent(rate[number])} (${count(failed)} failed)`), name: "Error rate", type: "scatter", mode: "lines", yaxis: "y2", line, hovertemplate: "%{customdata}" },
       ], layout(revision, {
@@ -187,7 +193,7 @@
         const number = bounds.findLastIndex((bound) => bound <= ms), [low, high] = [Math.max(bounds[number], 1), bounds[number + 1] ?? ms];
         return number - 0.5 + (high > low ? Math.log(Math.max(ms, low) / low) / Math.log(high / low) : 0);
       };
-      const x = requests.map((_, number) => number);
+      const x = requests.map((_, number) => number), first = -0.6, last = requests.length - 0.4;
       const within = x.map((number) => `${duration(bounds[number])} – ${duration(bounds[number + 1])}`);
       const bars = (y, name, shade) => ({
         type: "bar", x, y, name, customdata: within, marker: { color: colour(shade) }, hovertemplate: `%{customdata}<br>%{y:,} requests<extra>${name}</extra>`,
@@ -198,10 +204,11 @@
       return [
         layers ? layers.map(({ label, color, requests: own }) => bars(own, label, `--color-${color}`)) : [bars(requests, "", "--chart-requests")],
         layout(revision, {
-          hovermode: "closest", dragmode: false, bargap: 0.06, margin: { l: 8, r: 8, t: 26, b: 8 },
-          xaxis: { type: "linear", fixedrange: true, range: [-0.6, requests.length - 0.4], tickvals: ticks.map((number) => number - 0.5), ticktext: ticks.map((number) => duration(bounds[number])) },
+          hovermode: "closest", dragmode: false, bargap: 0.06, margin: { l: 8, r: 8, t: 14 * marks.length, b: 8 },
+          xaxis: { type: "linear", fixedrange: true, range: [first, last], tickvals: ticks.map((number) => number - 0.5), ticktext: ticks.map((number) => duration(bounds[number])) },
           shapes: marks.map(([name, ms]) => ({ type: "line", x0: place(ms), x1: place(ms), yref: "paper", y0: 0, y1: 1, line: { color: colour(`--chart-${name}`), width: 2, dash: "dot" } })),
-          annotations: marks.map(([name, ms], number) => ({ x: place(ms), y: 1, yref: "paper", yanchor: "bottom", yshift: number % 2 ? 10 : -2, showarrow: false, text: `${name} ${duration(ms)}`, font: { size: 11, color: colour(`--chart-${name}`) } })),
+          // Each label has a line of its own, since the percentiles may lie close together, and none goes over the edge.
+          annotations: marks.map(([name, ms], number) => ({ x: (place(ms) - first) / (last - first), xref: "paper", y: 1, yref: "paper", yanchor: "bottom", yshift: 13 * number - 3, showarrow: false, text: `${name} ${duration(ms)}`, font: { size: 11, color: colour(`--chart-${name}`) } })),
         }),
       ];
     },
@@ -219,7 +226,7 @@
         customdata: values.map((value, number) => write(value, unpriced?.[day][number])), text: hours.map((number) => `${DAYS[day]} ${hour(number)}–${hour(number + 1)}`), textposition: "none",
         marker: { color: values.map((value) => value ? between(low, high, value / top) : ground) }, hovertemplate: `%{text}<br>%{customdata} ${measure === "cost" ? "" : measure}<extra></extra>`,
       }))], layout(revision, {
-        barmode: "overlay", bargap: 0.08, hovermode: "closest", dragmode: false, margin: { l: 8, r: isTouch ? 34 : 8, t: 8, b: 8 },
+        barmode: "overlay", bargap: 0.08, hovermode: "closest", dragmode: false, margin: { l: 8, r: 8, t: 8, b: 8 },
         xaxis: { type: "linear", range: [-0.5, 23.5], fixedrange: true, tickvals: [0, 6, 12, 18], ticktext: [0, 6, 12, 18].map(hour), tickangle: 0, showline: false },
         yaxis: { range: [7, 0], rangemode: "normal", showgrid: false, tickvals: DAYS.map((_, day) => day + 0.5), ticktext: DAYS },
         coloraxis: {
@@ -267,12 +274,14 @@
 
   // --- The legends of the rings ----------------------------------------------------------------------------------
   const element = (name, className, textContent = "") => Object.assign(document.createElement(name), { className, textContent });
-  const legend = (box, parts, values) => {
+  // A part whose cost lacks the requests without a price says so.
+  const legend = (box, parts, values, unpriced) => {
     const total = sum(values) || 1;
     box.replaceChildren(...parts.map(({ name, link, color, shade }, number) => {
       const item = element("li"), label = element(link ? "a" : "span", "");
       if (link) label.href = link;
       label.append(element("span", `dot ${shade ? `shade-${shade}` : `color-${color}`}`), Object.assign(element("span", "name", name), { title: name }));
+      if (unpriced[number]) label.append(Object.assign(element("span", "at-least", "≥"), { title: `without the price of ${count(unpriced[number])} requests` }));
       item.append(label, element("b", "", percent(values[number] / total)));
       return item;
     }));
@@ -283,7 +292,7 @@
   const COLUMNS = {
     cost: [["Cost", "cost", atLeast(exactDollars)]],
     tokens: [["Input", "input", count], ["Cached input", "cached", count], ["Output", "output", count]],
-    requests: [["Requests", "requests", count], ["Failed", "errors", count], ["Error rate", "rate", percent]],
+    requests: [["Requests", "requests", count], ["Failed", "errors", count], ["Time-outs", "timeouts", count], ["Error rate", "rate", percent]],
     latency: [["p50", "p50", duration], ["p95", "p95", duration], ["p99", "p99", duration], ["First token", "ttft", duration]],
   };
   const columnsOf = (name) => present.layers && STACKABLE.includes(name)
@@ -292,6 +301,7 @@
   const table = (box) => {
     const name = box.dataset.tableOf, columns = columnsOf(name), series = name === "latency" ? present.latency : present.series;
     const column = (key) => typeof key === "number" ? present.layers[key][name] : series[key];
+    const unpriced = (key) => (name === "cost" && (present.layers?.[key] ?? series).unpriced) || [];
     if (!series || !box.closest("[open]")) return;
     const head = element("tr"), made = element("table");
     head.append(...["When", ...columns.map(([title]) => title)].map((title) => Object.assign(element("th", "", title), { scope: "col" })));
@@ -299,7 +309,7 @@
     const lines = series.x.map((x, number) => {
       const line = element("tr"), when = Object.assign(element("th"), { scope: "row" }), href = toDay(present, x);
       when.append(href ? Object.assign(element("a", "", x.replace("T", " ")), { href }) : x.replace("T", " "));
-      line.append(when, ...columns.map(([, key, write]) => element("td", "", write(column(key)[number], key === "cost" ? series.unpriced?.[number] : 0))));
+      line.append(when, ...columns.map(([, key, write]) => element("td", "", write(column(key)[number], unpriced(key)[number]))));
       return line;
     });
     made.createTBody().append(...lines.reverse());
@@ -314,17 +324,14 @@
   const drawn = new Map();  // The data that each plot shows, so that unchanged data is not drawn again.
   const chosen = {};
   let present = {};
-  const config = {
-    displaylogo: false, responsive: true, displayModeBar: "hover",
-    modeBarButtons: [["toImage", {
-      name: "svg", title: "Download as SVG", icon: Plotly.Icons.disk,
-      click: (plot) => Plotly.downloadImage(plot, { format: "svg", filename: plot.id }),
-    }]],
-  };
+  const config = { responsive: true, displayModeBar: false };  // chart-files.js saves pictures.
   const asked = new WeakMap();  // The address that was last loaded into each element; a new element has none.
+  const isFolded = (element) => element.closest(".fold:not([open])") !== null;
+  // A folded part is loaded when it opens, and the slow figures also when a card that tells some of them opens.
+  const isWanted = (late) => !isFolded(late) || (late.id === "slow" && document.querySelector(".facts:popover-open [data-later]") !== null);
   const askForMore = () => {
     for (const late of document.querySelectorAll("[data-from]")) {
-      if (asked.get(late) === late.dataset.from) continue;
+      if (asked.get(late) === late.dataset.from || !isWanted(late)) continue;
       asked.set(late, late.dataset.from);
       window.htmx?.ajax("GET", late.dataset.from, { source: late, target: late, swap: "innerHTML" });
     }
@@ -346,11 +353,12 @@
     const isNew = !drawn.has(plot);
     if (drawn.get(plot) !== key) {
       const [traces, shape] = draw[name](present, revision, measure);
-      Plotly.react(plot, traces, shape, { ...config, toImageButtonOptions: { filename: plot.id, scale: 2 } });
+      Plotly.react(plot, traces, shape, config);
       drawn.set(plot, key);
       const box = document.getElementById(`legend-${name}`);
       const parts = layers ?? (Array.isArray(present[own]) ? present[own] : []);
-      if (box) legend(box, parts, parts.map((part) => layers ? sum(part[name] ?? part.requests) : part[measure ?? "tokens"]));
+      const values = parts.map((part) => layers ? sum(part[name] ?? part.requests) : part[measure ?? "tokens"]);
+      if (box) legend(box, parts, values, (measure ?? name) === "cost" ? parts.map(({ unpriced }) => sum([unpriced].flat())) : []);
     }
     if (isNew) {
       plot.on("plotly_click", (event) => click(plot, event));
@@ -369,7 +377,7 @@
     // The revision of a plot is the days, the grain and the filters; Plotly keeps the zoom while it is the same.
     const revision = document.getElementById("slow").dataset.from.replace(/&version=.*/, "");
     const theme = colour("--surface-1") + colour("--primary");
-    for (const plot of document.querySelectorAll(".plot")) show(plot, revision, theme);
+    for (const plot of document.querySelectorAll(".plot")) if (!isFolded(plot)) show(plot, revision, theme);
     probe.remove();
     for (const box of document.querySelectorAll("[data-table-of]")) table(box);
     for (const place of document.querySelectorAll("[data-later]")) place.textContent = present.later?.[place.dataset.later] ?? "…";
@@ -383,6 +391,12 @@
     chosen[target.name.replace("measure-", "")] = target.value;
     render();
   });
-  document.addEventListener("toggle", ({ target }) => { if (target.matches?.(".chart-table")) table(target.querySelector("[data-table-of]")); }, true);
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.matches?.(".chart-table")) table(target.querySelector("[data-table-of]"));
+    if (target.matches?.(".facts")) askForMore();
+    if (!target.matches?.(".fold[open]")) return;
+    render();
+    for (const plot of target.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(plot);  // The window may have been turned meanwhile.
+  }, true);
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", render); else render();
 })();

@@ -6,7 +6,7 @@
 
   const again = (source) => {
     if (source.matches("form")) source.requestSubmit();
-    else if (source.matches("a")) source.click();
+    else if (source.matches("a, button")) source.click();
     else if (source.matches("[data-search]")) source.dispatchEvent(new Event("wanted"));
     else if (source.matches("#results")) source.dispatchEvent(new CustomEvent("refresh"));
     else if (source.matches("[data-from]")) source.dispatchEvent(new CustomEvent("again", { bubbles: true }));
@@ -21,7 +21,7 @@
     message.querySelector("button").addEventListener("click", () => { forget(key); again(source.isConnected ? source : document.body); });
     told.set(key, message);
     if (key.startsWith("choices-")) target.after(message);
-    else if (target?.matches("[data-from]")) target.replaceChildren(message);
+    else if (target?.matches("[data-from], #preview")) target.replaceChildren(message);
     else document.getElementById("results").before(message);
   };
 

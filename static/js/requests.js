@@ -71,14 +71,16 @@
   // --- Copying ---------------------------------------------------------------------------------------------------
   const copy = async (button) => {
     const code = button.parentElement.querySelector("code");
+    const label = button.dataset.label ??= button.textContent;
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
-    } catch {  // Without permission or a secure connection, the text is selected for Ctrl-C.
+    } catch {  // Without permission or a secure connection, the text is selected for Ctrl-C, or shown.
+      if (!code) { location.assign(button.parentElement.querySelector("a").href); return; }
       getSelection().selectAllChildren(code);
       if (!document.execCommand("copy")) return;
     }
     button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    setTimeout(() => { button.textContent = label; }, 2000);
   };
   document.addEventListener("click", ({ target }) => {
     const button = target.closest?.("[data-copy]");

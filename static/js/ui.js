@@ -28,16 +28,26 @@
     const menu = target.closest?.(`${MENU} a.item`)?.closest(MENU);
     if (menu) setTimeout(() => { menu.open = false; });
   });
+  // Nor is there after a click on a range, unless it still needs its dates. Arrow keys go through the ranges one by one.
+  document.addEventListener("click", ({ target, detail }) => {
+    const option = target.closest?.(".ranges .option");
+    if (!option || !detail || option.querySelector("[value=custom]")) return;
+    setTimeout(() => {
+      const menu = option.closest(MENU);
+      menu.querySelector("summary").focus();
+      menu.open = false;
+    });
+  });
 
-  // --- The sheet of filters on small screens ---------------------------------------------------------------------
+  // --- The sheet of filters on narrow screens --------------------------------------------------------------------
   // The sheet takes the focus when it opens. It closes when the focus leaves it, and when the screen becomes wide enough
-  // for menus.
+  // for a row of menus.
   const closeSheet = () => { document.querySelector(".sheet:popover-open")?.hidePopover(); };
   document.addEventListener("toggle", ({ target, newState }) => {
     if (target.id === "sheet" && newState === "open") document.getElementById("sheet-title").focus();
   }, true);
   document.addEventListener("focusin", ({ target }) => { if (!target.closest(".sheet, .sheet-opener")) closeSheet(); });
-  matchMedia("(max-width: 767px)").addEventListener("change", closeSheet);
+  matchMedia("(max-width: 1199px)").addEventListener("change", closeSheet);
 
   // A deferred menu only has its chosen values; opening it loads the others.
   document.addEventListener("toggle", ({ target }) => {

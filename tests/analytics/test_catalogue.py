@@ -308,10 +308,10 @@ def test_the_health_of_the_last_hour_is_that_of_the_viewers_share(
 ) -> None:
     now = last_hour + timedelta(seconds=1)
     assert provider_health(Viewer.of(admin), now) == {
-        "groq": Health(4, 2, 250.0, "rate_limit_exceeded", last_hour - timedelta(minutes=5))
+        "groq": Health(4, 2, 1, 250.0, "rate_limit_exceeded", last_hour - timedelta(minutes=5))
     }
     of_user = provider_health(Viewer.of(user), now)["groq"]
-    assert (of_user.requests, of_user.errors, of_user.last_error) == (2, 1, "timeout")
+    assert (of_user.requests, of_user.errors, of_user.timeouts, of_user.last_error) == (2, 1, 1, "timeout")
     of_all = provider_health(Viewer.of(super_admin), now)["groq"]
     assert (of_all.requests, of_all.last_error) == (5, "secret")
     assert provider_health(Viewer.nobody(), now) == {}
@@ -330,6 +330,7 @@ def test_health_agrees_with_the_plain_events(last_hour: datetime, admin: User) -
 def test_the_card_says_how_the_provider_is(last_hour: datetime, admin: User) -> None:
     card = providers(page(signed_in(admin)))["Groq"]
     assert "50% errors" in card or "50.0% errors" in card
+    assert "1 time-out." in card
     assert "Last error: rate_limit_exceeded" in card
     assert "secret" not in card
 

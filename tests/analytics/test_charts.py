@@ -64,6 +64,13 @@ def banner(client: Client, path: str = "/") -> str:
     return unescape(" ".join(found[0].split())) if found else ""
 
 
+def mark(client: Client, path: str, headers: dict[str, str] | None = None) -> str:
+    """The element in the head of the pages without the banner."""
+    html = client.get(path, headers=headers or {}).content.decode()
+    found = re.search(r'<p class="unpriced-mark".*?</p>', html, re.DOTALL)
+    return unescape(" ".join(found[0].split())) if found else ""
+
+
 # What comes later
 
 
@@ -202,26 +209,43 @@ def test_the_page_asks_for_it_again_only_when_something_was_recorded(ledger: Non
 
 
 def test_the_banner_names_the_models_and_leads_on(ledger: None, admin: User, super_admin: User) -> None:
-    for path in ("/", "/requests/", "/sessions/", "/models/"):
-        said = banner(signed_in(admin), f"{path}?range=7d")
-        assert "1 request without a price." in said, path
-        assert "unpriced/b (1)" in said
+    said = banner(signed_in(admin), "/?range=7d")
+    assert "1 request without a price." in said
+    assert "unpriced/b (1)" in said
+    assert 'href="/requests/?range=7d&unpriced=1"' in said
+    assert "secret" not in said
+    assert "/pricing/edit/" not in said
+    assert 'href="/pricing/edit/?add=unpriced%2Fb"' in banner(signed_in(super_admin), "/?range=7d&model=unpriced/b")
+
+
+def test_other_pages_have_a_mark_that_says_the_same(ledger: None, admin: User) -> None:
+    for path in ("/requests/", "/sessions/", "/models/"):
+        assert banner(signed_in(admin), f"{path}?range=7d") == "", path
+        said = mark(signed_in(admin), f"{path}?range=7d")
+        assert "1 request without a price. Its cost is not in the figures: unpriced/b (1)." in said, path
         assert 'href="/requests/?range=7d&unpriced=1"' in said
-        assert "secret" not in said
-        assert "/pricing/edit/" not in said
-    assert 'href="/pricing/edit/?add=unpriced%2Fb"' in banner(signed_in(super_admin))
+        assert "<a" not in mark(signed_in(admin), f"{path}?range=7d&model=priced/a"), path
+    record([call("unpriced/b", organization="acme", user=admin.username, at=NOW)])
+    assert f'href="/requests/?user={admin.pk}&unpriced=1"' in mark(signed_in(admin), "/my-usage/")
+    assert mark(signed_in(admin), "/") == "", "the notice says it"
 
 
-def test_the_banner_names_three_and_counts_the_rest(acme: Organization, admin: User) -> None:
+def test_a_refresh_of_the_results_brings_the_mark(ledger: None, admin: User) -> None:
+    asked = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "div#results"}
+    assert 'hx-swap-oob="true"' in mark(signed_in(admin), "/requests/?range=7d", asked)
+    assert mark(signed_in(admin), "/", asked) == ""
+
+
+def test_the_banner_names_one_and_counts_the_rest(acme: Organization, admin: User) -> None:
     record(call(f"m{n}", organization="acme", at=NOW) for n in range(5) for _ in range(n + 1))
     said = banner(signed_in(admin))
     assert "15 requests without a price." in said
-    assert re.findall(r"m\d \(\d\)", said) == ["m4 (5)", "m3 (4)", "m2 (3)"]
-    assert "and 2 more models." in said
+    assert "Their cost is not in the figures: m4 (5) and 4 more models." in said
 
 
 def test_without_cost_there_is_no_banner(ledger: None, colleague: User) -> None:
     assert banner(signed_in(colleague)) == ""
+    assert "<a" not in mark(signed_in(colleague), "/requests/")
 
 
 def test_cards_hold_exact_figures(ledger: None, admin: User, user: User) -> None:

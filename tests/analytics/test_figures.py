@@ -132,7 +132,16 @@ def test_a_models_colour_never_changes() -> None:
 
 def test_no_two_of_the_first_models_of_the_catalogue_share_a_colour() -> None:
     """The file lists the models that can be called first, and those that were retired long ago last."""
-    assert len({color_of(model) for model in listed()[:COLORS]}) == COLORS
+    assert len({color_of(model) for model in listed()[:20]}) == 20
+
+
+def test_a_model_keeps_its_colour_whatever_is_shown_beside_it() -> None:
+    """Another page, range or filter shows it among others, and a chart shows the first eight of many."""
+    for model in (*listed()[:20], *(f"somebody/new-{n}" for n in range(50))):
+        assert colors_apart([*listed()[:20], model])[model] == colors_apart([model])[model] == color_of(model)
+    rows = [Row(model, model, Totals(requests=1)) for model in (*listed()[5:12], "somebody/new", *listed()[12:20])]
+    parts = data(Totals(), [], rows, lambda row: f"?model={row.value}", "", sees_cost=False)["models"]
+    assert [part["color"] for part in parts] == [*(color_of(str(row.value)) for row in rows[:8]), 0]
 
 
 def test_models_that_are_shown_together_have_different_colours() -> None:

@@ -25,7 +25,7 @@ from ledger.recording.record import record
 from ledger.upkeep.retention import delete_expired
 from tests.analytics.test_reports import DIMENSIONS, EVERYTHING, START, ledger, matches, prices, value_of
 from tests.cast import signed_in
-from tests.ledger.calls import call
+from tests.ledger.calls import call, outcome
 
 __all__ = ["ledger", "prices"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,6 +62,7 @@ def sums_of(events: Iterable[UsageEvent], *, sees_cost: bool) -> Sums:
     names = ["input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "audio_seconds"]
     sums: Sums = {name: sum(getattr(event, name) for event in events) for name in names}
     sums |= {"requests": len(events), "errors": sum(event.status == "error" for event in events)}
+    sums |= {"timeouts": sum(outcome(event) == "timeout" for event in events)}
     if sees_cost:
         sums["cost_usd"] = sum((event.cost_usd for event in events if event.cost_usd is not None), Decimal(0))
         sums["unpriced_requests"] = sum(event.cost_usd is None or event.without_tool_fees for event in events)

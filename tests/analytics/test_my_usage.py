@@ -96,6 +96,27 @@ def test_each_period_is_the_sum_of_its_own_events(ledger: None, user: User, acme
     assert "Failed 1" in found["All time"]
 
 
+@pytest.mark.parametrize("path", ["/", "/my-usage/"])
+def test_averages_of_a_day_and_active_people(
+    ledger: None, user: User, admin: User, acme: Organization, path: str
+) -> None:
+    """On the Overview and on My usage alike, of the days of the range that have begun."""
+    acme.show_user_cost, acme.time_zone = True, zone_at_noon()
+    acme.save()
+    record([call("one/a", organization="acme", user="boss", at=NOW, usage=usage(9, 9))])
+    for person in (user, admin):
+        whose = {} if person == admin and path == "/" else {"user": person}
+        events = UsageEvent.objects.filter(organization=acme, timestamp__gt=NOW - timedelta(days=6.9), **whose)
+        expected = summed(events)
+        html = signed_in(person).get(f"{path}?range=7d").content.decode()
+        for card, average in (
+            ("total-cost", figures.money((expected.cost_usd or Decimal(0)) / 7)),
+            ("messages", figures.average(expected.requests / 7)),
+        ):
+            assert f"Average per day {average}" in text(html.partition(f'id="facts-{card}"')[2]), (card, person)
+        assert html.count('data-later="people-') == (0 if whose else 3)
+
+
 def test_averages_of_a_message_and_of_a_session(ledger: None, user: User, acme: Organization) -> None:
     acme.show_user_cost = True
     acme.save()

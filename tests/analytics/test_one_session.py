@@ -23,7 +23,7 @@ from ledger.recording.record import record
 from pricing.cost import cost
 from pricing.models import Price
 from tests.cast import signed_in
-from tests.ledger.calls import call, failed, usage
+from tests.ledger.calls import call, failed, timed_out, usage
 from tests.ledger.folding import fold_now
 from tests.pricing.prices import make_price
 
@@ -195,6 +195,25 @@ def test_the_export_has_the_sessions_of_the_list(ledger: None, super_admin: User
     assert len(exported(client, "?range=all&cost_min=1&sort=cost")) == 1
     assert exported(client, "?range=custom&from=2020-01-01&to=2020-01-02") == []
     assert signed_in(user).get("/sessions/export.jsonl").status_code == 403
+
+
+def test_it_refreshes_itself_while_it_may_grow(ledger: None, acme: Organization, admin: User) -> None:
+    now, client = datetime.now(UTC), signed_in(admin)
+    assert "data-live" not in page(client, address("ann")), "the last message is of another month"
+    record([call("priced/a", organization="acme", user="ann", session_id="new", at=now - timedelta(hours=1))])
+    path = address("ann", "new", "&sort=cost")
+    first = page(client, path)
+    assert f'data-live hx-get="{html.escape(path)}"' in first
+    (seen,) = re.findall(r'"X-Seen": "(.*?)"', first)
+    headers = {"HX-Request-Type": "partial", "HX-Target": "div#results", "X-Seen": seen}
+    assert client.get(path, headers=headers).status_code == 204
+    record([timed_out(organization="acme", user="ann", session_id="new", at=now)])
+    again = client.get(path, headers=headers).content.decode()
+    assert again.startswith('<div id="results" data-live')
+    assert "Failed 1 of it time-outs 1" in said(f"<main{again}")
+    fold_now()
+    (seen,) = re.findall(r'"X-Seen": "(.*?)"', again)
+    assert client.get(path, headers=headers | {"X-Seen": seen}).status_code == 204, "a fold changes nothing"
 
 
 def test_the_page_asks_few_questions(

@@ -5,6 +5,7 @@ import io
 import itertools
 import random
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -26,11 +27,11 @@ from analytics.reports import Log, Report, Totals
 from analytics.reports.scope import rows_of
 from analytics.reports.selection import Dimension, Selection
 from groq_client.call import Call
-from ledger.models import Rollup, UsageEvent
+from ledger.models import CurrentSession, Rollup, UsageEvent
 from ledger.recording.record import record
 from ledger.rollups.cubes import BUCKET_BOUNDS_MS, BUCKETS, OF_EACH
 from pricing.models import Price
-from tests.ledger.calls import call, failed, summary, summed, usage
+from tests.ledger.calls import TIMEOUTS, call, failed, outcome, summary, summed, timed_out, usage
 from tests.ledger.folding import fold_now
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,8 +63,8 @@ def _mixed_call(dice: random.Random, organization: str) -> Call:
         "model": dice.choice(["priced/a", "priced/b", "unpriced/c"]),
         "latency_ms": dice.randrange(1, 30_000),
     }
-    if dice.random() < 0.1:
-        return failed(**common)
+    if (chance := dice.random()) < 0.1:
+        return failed(**common) if chance < 0.06 else timed_out(**common)
     return call(
         **common,
         ttft_ms=dice.choice([None, dice.randrange(1, 500)]),
@@ -106,12 +107,18 @@ def matches(event: UsageEvent, selection: Selection, viewer: Viewer = EVERYTHING
         return False
     if not selection.first_day <= event.day <= selection.last_day:
         return False
-    return all(value_of(event, dimension) in values for dimension, values in selection.chosen.items())
+    return all(not passes(event, dimension).isdisjoint(values) for dimension, values in selection.chosen.items())
 
 
 def value_of(event: UsageEvent, dimension: str) -> Any:
-    value = getattr(event, dimension)
+    """The value by which the event is summed up."""
+    value = outcome(event) if dimension == "status" else getattr(event, dimension)
     return 0 if value is None else value
+
+
+def passes(event: UsageEvent, dimension: str) -> set[Any]:
+    """The values of a filter that the event passes: a time-out is an error too."""
+    return {value_of(event, dimension)} | ({event.status} if dimension == "status" else set())
 
 
 def assert_agrees(ledger: list[UsageEvent], viewer: Viewer, selection: Selection) -> None:
@@ -133,7 +140,8 @@ def assert_agrees(ledger: list[UsageEvent], viewer: Viewer, selection: Selection
             value: summary((e for e in hits if value_of(e, dimension) == value), with_cost=cost) for value in values
         }
         wider = [event for event in ledger if matches(event, selection.without(dimension), viewer)]
-        assert set(report.choices(dimension)) == {value_of(e, dimension) for e in wider}
+        chooses = Counter(value for event in wider for value in passes(event, dimension))
+        assert report.choices(dimension) == chooses
     assert {row["request_id"] for row in csv_rows(report)} == {event.request_id for event in hits}
 
 
@@ -168,6 +176,27 @@ def test_every_filter_acts_on_every_figure(ledger: list[UsageEvent]) -> None:
     for dimension in DIMENSIONS:
         value = next(iter({value_of(event, dimension) for event in ledger}))
         assert_agrees(ledger, EVERYTHING, replace(RANGE, chosen={dimension: (value,)}))
+
+
+def test_time_outs_are_errors_that_can_be_chosen_alone(ledger: list[UsageEvent]) -> None:
+    assert {outcome(event) for event in ledger} == {"success", "error", "timeout"}
+    for chosen in (("timeout",), ("error",), ("success", "timeout"), ("error", "timeout")):
+        assert_agrees(ledger, EVERYTHING, replace(RANGE, chosen={"status": chosen}))
+        assert_agrees(ledger, EVERYTHING, replace(RANGE, chosen={"status": chosen, "session_id": ("",)}))  # no cube
+
+
+def test_codes_tell_time_outs_in_the_tail_in_the_sums_and_in_the_events(acme: Organization) -> None:
+    others = [call(error_code="timeout"), failed(), replace(failed(session_id="one"), error_code="out_of_time")]
+    record([*(timed_out(code, session_id="one") for code in TIMEOUTS), *others])
+    number = len(TIMEOUTS)
+    chosen: list[dict[Dimension, tuple[str, ...]]] = [{}, {"session_id": ("one", "")}]
+    for _ in ("in the tail", "folded"):
+        for of_events in chosen:
+            totals = Report(EVERYTHING, replace(RANGE, chosen=of_events)).totals()
+            assert (totals.requests, totals.errors, totals.timeouts) == (number + 3, number + 2, number)
+        session = CurrentSession.objects.get()
+        assert (session.errors, session.timeouts) == (number + 1, number)
+        fold_now()
 
 
 def test_two_filters_with_two_values_each_agree(ledger: list[UsageEvent]) -> None:
@@ -360,6 +389,7 @@ drawn_calls = st.builds(
     project=st.sampled_from(["", "p1", "p2"]),
     usage=st.integers(0, 10**9 // 2).map(lambda tokens: usage(tokens, tokens // 3)),
     status=st.sampled_from(["success", "error"]),
+    error_code=st.sampled_from(["", "timeout", "rate_limit_exceeded"]),
 )
 
 

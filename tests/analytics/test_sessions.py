@@ -30,7 +30,7 @@ from ledger.models import CurrentSession, Session, UsageEvent
 from ledger.recording.record import record
 from pricing.models import Price
 from tests.cast import signed_in
-from tests.ledger.calls import call, failed, usage
+from tests.ledger.calls import call, failed, outcome, timed_out, usage
 from tests.ledger.folding import fold_now
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,6 +54,7 @@ def summed(events: Sequence[UsageEvent]) -> dict[str, Any]:
     return {
         "requests": len(events),
         "errors": sum(event.status == "error" for event in events),
+        "timeouts": sum(outcome(event) == "timeout" for event in events),
         "unpriced": sum(event.cost_usd is None or event.without_tool_fees for event in events),
         "without_tool_fees": sum(event.without_tool_fees for event in events),
         "input_tokens": sum(event.input_tokens for event in events),
@@ -107,6 +108,7 @@ drawn_calls = st.builds(
     session_id=st.sampled_from(["", "s1", "s2", "S1", "it's 100%"]),
     usage=st.integers(0, 10**9 // 2).map(lambda tokens: usage(tokens, tokens // 3, cached_tokens=tokens // 7)),
     status=st.sampled_from(["success", "error"]),
+    error_code=st.sampled_from(["", "timeout", "http_500"]),
     request_id=st.integers(0, 15).map(lambda n: f"request-{n}"),
 )
 
@@ -252,7 +254,7 @@ def test_every_filter(acme: Organization, globex: Organization, user: User, pric
             call("priced/a", **common | {"organization": "globex"}, session_id="c", template_id="t"),
             call("priced/a", **common | {"at": START - timedelta(days=30)}, session_id="c", project="late"),
             call("priced/a", **common, provider="other", session_id="d"),
-            failed(**common, session_id="e", model_requested="priced/a"),
+            timed_out(**common, session_id="e", model_requested="priced/a"),
         ]
     )
     rag = Project.objects.get(slug="rag").pk
@@ -264,6 +266,8 @@ def test_every_filter(acme: Organization, globex: Organization, user: User, pric
         ({"model": ("unpriced/b",)}, "a"),
         ({"model": ("unpriced/b", "priced/a")}, "abcde"),
         ({"status": ("error",)}, "be"),
+        ({"status": ("timeout",)}, "e"),
+        ({"status": ("success", "timeout")}, "abcde"),
         ({"status": ("success",)}, "abcd"),
         ({"status": ("success", "error")}, "abcde"),
         ({"session_id": ("c", "d")}, "cd"),

@@ -132,7 +132,7 @@ def _of_lists(viewer: Viewer, selection: Selection) -> dict[str, Any]:
 
 
 def _all_pages(log: Log) -> Iterator[UsageEvent]:
-    page = log.newest()
+    page = log.first()
     yield from page.events
     while page.older:
         page = log.before(page.older)

@@ -109,13 +109,13 @@ def test_the_list_finds_them_among_the_unpriced(ledger: None, admin: User) -> No
 
 def test_the_banner_says_it(ledger: None, admin: User, super_admin: User) -> None:
     assert (
-        "1 request without tool fees. Only what its tokens cost is in the figures below, built-in tools have no price:"
+        "1 request without tool fees. Only what its tokens cost is in the figures, built-in tools have no price:"
         " part/b (1)" in shown(admin, "/?range=7d")
     )
     html = signed_in(super_admin).get("/?range=7d").content.decode()
     assert 'href="/pricing/edit/?add=part%2Fb"' in html
     record([used("nobody/c")])
-    assert "1 request without a price, 1 without tool fees. Their cost is not in the figures below, or only" in shown(
+    assert "1 request without a price, 1 without tool fees. Their cost is not in the figures, or only" in shown(
         admin, "/?range=7d"
     )
 

@@ -72,6 +72,12 @@ def sign_in(browser: Browser, live_server: LiveServer) -> Iterator[SignedIn]:
     assert [text for text in complaints if not text.startswith(expected)] == []
 
 
+def choose_range(page: Page, name: str) -> None:
+    """Choose one of the ranges in the menu, which closes again."""
+    page.locator(".ranges > summary").click()
+    page.locator(".ranges").get_by_role("radio", name=name).check()
+
+
 def accessibility_violations(page: Page) -> list[str]:
     """What axe-core finds wrong with a page, a line each."""
     if not page.evaluate("'axe' in window"):  # Half a megabyte: once for a document, however often it is looked at.

@@ -1,10 +1,12 @@
 """Cards that open and charts that lead on: with the mouse, by touch and with the keyboard, while the page refreshes."""
 
+import itertools
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import OperationalError
@@ -131,8 +133,10 @@ def test_a_card_opens_by_mouse_keyboard_and_click_and_stays_open(ledger: None, a
 
 def test_on_a_phone_cards_open_by_a_tap_and_nothing_is_cut_off(ledger: None, admin: User, sign_in: SignedIn) -> None:
     page = sign_in(admin, size="320", has_touch=True, is_mobile=True)
-    drawn(page)
+    expect(page.locator(".js-plotly-plot")).to_have_count(2)  # The others are folded, with the slower figures.
+    page.locator("#card-avg-latency").tap()
     expect(page.locator("#facts-avg-latency [data-later=p95]")).to_have_text("250 ms")
+    page.keyboard.press("Escape")
     for card in ("total-tokens", "total-cost", "messages", "avg-latency", "error-rate"):
         page.locator(f"#card-{card}").tap()
         expect(facts(page, card)).to_be_visible()
@@ -205,6 +209,10 @@ def test_charts_stack_by_a_choice_and_a_layer_leads_to_its_value(ledger: None, a
     page.locator("#table-of-cost summary").click()
     table = page.get_by_role("region", name="Cost over time, as a table")
     expect(table.get_by_role("columnheader")).to_have_text(["When", *MODELS])
+    marked = page.locator("#legend-cost li", has=page.locator(".at-least"))
+    expect(marked.locator(".name")).to_have_text([MODELS[2]])  # It has no price.
+    lacking = "document.getElementById('plot-cost').data.filter(({ customdata }) => customdata.includes('–'))"
+    assert page.evaluate(f"{lacking}.map(({{ name }}) => name)") == [MODELS[2]]
     assert accessibility_violations(page) == []
     record([call(MODELS[2], organization="acme", at=NOW, usage=usage(1, 1))])
     page.evaluate(REFRESH)
@@ -214,6 +222,25 @@ def test_charts_stack_by_a_choice_and_a_layer_leads_to_its_value(ledger: None, a
     expect(page.locator(".chip", has_text="Model")).to_have_count(1)
     drawn(page)
     expect(page.locator("#legend-requests").get_by_role("listitem")).to_have_count(1)
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_the_percentiles_of_the_histogram_are_written_side_by_side(
+    ledger: None, admin: User, sign_in: SignedIn, size: str
+) -> None:
+    """All latencies are between 200 and 228 ms, so the three marks are close together."""
+    page = sign_in(admin, size=size)
+    drawn(page)
+    boxes = page.evaluate("""[...document.querySelectorAll("#plot-spread .annotation-text")].map((text) => {
+        const {left, top, right, bottom} = text.getBoundingClientRect();
+        return [left, top, right, bottom];
+    })""")
+    assert len(boxes) == 3
+    for (left, top, right, bottom), other in itertools.permutations(boxes, 2):
+        assert right <= other[0] or other[2] <= left or bottom <= other[1] + 1 or other[3] <= top + 1, boxes
+    around = page.locator("#plot-spread").bounding_box()
+    assert around
+    assert all(around["x"] <= box[0] and box[2] <= around["x"] + around["width"] for box in boxes), boxes
 
 
 def test_a_drag_over_a_chart_sets_the_range(ledger: None, admin: User, sign_in: SignedIn) -> None:
@@ -298,15 +325,19 @@ def test_the_heat_map_shows_what_is_chosen_and_goes_into_a_file(
     record([call(MODELS[0], organization="acme", at=NOW, usage=usage(0, 1))])
     page.evaluate(REFRESH)
     eventually(page, f"{sums} === {15 * 1_234_867 + 1}")
-    for button, ending in (("Download plot as a PNG", "png"), ("Download as SVG", "svg")):
-        heat.locator(".plot").hover()
+    today = datetime.now(ZoneInfo(zone_at_noon())).date()
+    days = f"{today - timedelta(days=29)}_{today}"
+    page.emulate_media(color_scheme="dark")
+    for ending in ("png", "svg"):
         with page.expect_download() as download:
-            heat.locator(
-                f"[data-title^='{button[:12]}'][data-title*='{ending.upper()}'], [data-title*='{ending}']"
-            ).first.click()
-        assert download.value.suggested_filename == f"plot-heat.{ending}"
+            heat.get_by_role("button", name=f"Save By weekday and hour as {ending.upper()}").press("Enter")
+        assert download.value.suggested_filename == f"by-weekday-and-hour-tokens_{days}.{ending}"
         download.value.save_as(tmp_path / ending)
         assert (tmp_path / ending).stat().st_size > 5_000
+    picture = (tmp_path / "svg").read_text()
+    assert "By weekday and hour: tokens" in picture
+    assert page.locator(".period").inner_text() in picture
+    assert "rgb(27, 27, 35)" in picture  # the ground of the dark theme, on which its light letters can be read
 
 
 def test_a_failure_of_the_slow_charts_leaves_the_page(

@@ -17,7 +17,7 @@ from analytics.reports import report
 from analytics.reports.planner import Planner
 from ledger.recording.record import record
 from pricing.models import Price
-from tests.browser.conftest import SignedIn, accessibility_violations
+from tests.browser.conftest import SignedIn, accessibility_violations, choose_range
 from tests.cast import zone_at_noon
 from tests.ledger.calls import call, failed, usage
 
@@ -93,7 +93,7 @@ def test_it_is_light_on_the_wire(ledger: None, admin: User, sign_in: SignedIn, l
     sizes = {response.url: _compressed(response.body()) for response in loaded}
     assert sum(sizes.values()) <= 500_000, sizes
     loaded.clear()
-    page.get_by_role("radio", name="Last 7 days").check()
+    choose_range(page, "Last 7 days")
     page.wait_for_url("**range=7d")
     assert sum(_compressed(response.body()) for response in loaded) <= 60_000
     assert all(response.url.startswith(live_server.url) for response in loaded)
@@ -156,7 +156,7 @@ def test_a_menu_can_be_searched(ledger: None, admin: User, sign_in: SignedIn) ->
 
 def test_a_custom_range_and_what_is_wrong_with_it(ledger: None, admin: User, sign_in: SignedIn) -> None:
     page = sign_in(admin)
-    page.get_by_role("radio", name="Custom").check()
+    choose_range(page, "Custom")
     page.get_by_label("To", exact=True).fill("2020-01-01")
     expect(page.get_by_text("The range ends before it begins")).to_be_visible()
     page.get_by_label("From").fill("2019-12-01")
@@ -188,8 +188,8 @@ def test_without_javascript_filters_are_a_form_and_links(ledger: None, super_adm
     expect(messages(page)).to_have_text("32")
     page.get_by_role("region", name="By model").get_by_role("link", name=MODELS[1]).click()
     expect(messages(page)).to_have_text("10")
-    page.get_by_role("radio", name="All time").check()
-    page.get_by_role("button", name="Apply").last.click()
+    choose_range(page, "All time")
+    page.locator(".ranges").get_by_role("button", name="Apply").click()
     expect(messages(page)).to_have_text("20")
     phone = sign_in(super_admin, size="phone", java_script_enabled=False)
     phone.get_by_role("button", name="Filters").click()
@@ -258,7 +258,7 @@ def test_a_failure_is_said_and_passes(
 
     with monkeypatch.context() as patch:
         patch.setattr(Planner, "grouped", gone)
-        page.get_by_role("radio", name="Last 7 days").check()
+        choose_range(page, "Last 7 days")
         expect(page.get_by_text("We couldn't load analytics. Please try again.")).to_be_visible()
         expect(page.get_by_role("heading", name="Analytics")).to_be_visible()
     page.get_by_role("link", name="Try again").click()
@@ -293,7 +293,8 @@ def test_a_name_is_no_markup_to_the_charts(ledger: None, admin: User, sign_in: S
 def test_the_export_is_a_file(ledger: None, super_admin: User, sign_in: SignedIn, tmp_path: Path) -> None:
     page = sign_in(super_admin, "/?range=all&model=llama-3.3-70b-versatile")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Export CSV").click()
+        page.locator(".export summary").click()
+        page.get_by_role("link", name="Requests as CSV").click()
     assert download.value.suggested_filename.endswith("_model-llama-3.3-70b-versatile.csv")
     download.value.save_as(tmp_path / "usage.csv")
     assert len((tmp_path / "usage.csv").read_text().splitlines()) == 21

@@ -67,7 +67,7 @@ def test_an_open_page_says_so_and_recovers_by_itself(browser: Browser, server: E
 
     stop(server)
     expect(page.get_by_text(FAILURE)).to_be_visible(timeout=REFRESH_MS)  # the refresh finds out
-    expect(page.get_by_role("radio", name="Last 7 days")).to_be_checked()  # what was chosen stays
+    expect(page.locator(".ranges [value='7d']")).to_be_checked()  # what was chosen stays
     page.locator("summary", has_text="Status").click()
     page.get_by_role("checkbox", name="success").check()
     expect(page.get_by_text(FAILURE)).to_be_visible()

@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 from accounts.models import Organization, User
 from tests.browser.chromium import SIZES
 from tests.browser.conftest import SignedIn, accessibility_violations
-from tests.screens import SCREENS, Role, Screen
+from tests.screens import SCREENS, Role, Screen, settle
 from tests.visibility.world import World, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -16,6 +16,13 @@ STICKING_OUT = """[...document.querySelectorAll("main *, header *, dialog[open] 
     .map(element => [element, element.getBoundingClientRect()])
     .filter(([, box]) => box.width > 0 && (box.left < -1 || box.right > innerWidth + 1))
     .map(([element, box]) => `${element.tagName} ${element.className} from ${box.left} to ${box.right}`)"""
+
+CUT_OFF = """[...document.querySelectorAll(".two-line")]
+    .filter(table => table.checkVisibility() && table.parentElement.scrollWidth > table.parentElement.clientWidth + 1)
+    .map(table => `a table of ${table.parentElement.scrollWidth} pixels is cut off`)"""
+"""On a phone all that a table shows is in sight."""
+
+OPEN_FOLDS = "for (const fold of document.querySelectorAll('.fold')) fold.open = true"
 
 PLOTS_FIT = """() => [...document.querySelectorAll(".plot")].every(plot => {
     const drawn = plot.querySelector(".main-svg");
@@ -56,11 +63,15 @@ def problems_of(page: Page, screen: Screen) -> list[str]:
         page.set_viewport_size({"width": width, "height": height})
         if size == next(iter(SIZES)) or screen.open:
             screen.visit(page)
+            page.evaluate(OPEN_FOLDS)
+            settle(page)
         elif page.locator(".plot").count():
             page.wait_for_function(PLOTS_FIT)
         if page.evaluate("document.documentElement.scrollWidth") > width:
             problems.append(f"{size}: the page scrolls sideways")
         problems += [f"{size}: {element}" for element in page.evaluate(STICKING_OUT)]
+        if size in ("320", "phone"):
+            problems += [f"{size}: {table}" for table in page.evaluate(CUT_OFF)]
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         problems += [f"{theme}: {violation}" for violation in accessibility_violations(page)]

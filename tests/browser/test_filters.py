@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from accounts.models import Organization, User
 from ledger.recording.record import record
-from tests.browser.conftest import SignedIn, accessibility_violations
+from tests.browser.conftest import SignedIn, accessibility_violations, choose_range
 from tests.ledger.calls import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,7 +101,7 @@ def test_a_table_is_searched_where_it_stands(ledger: None, admin: User, sign_in:
     page.go_back()
     expect(page.locator(".chip")).to_have_count(0)
     expect(search).to_have_value("person-00")
-    page.get_by_role("radio", name="Last 7 days").check()
+    choose_range(page, "Last 7 days")
     page.wait_for_url("**/?range=7d&find-user=person-00")  # the state goes along
 
 
@@ -150,7 +150,7 @@ def test_on_a_phone_filters_are_a_sheet(ledger: None, admin: User, sign_in: Sign
     sheet.get_by_role("button", name="Done").click()
     expect(sheet).to_be_hidden()
     opener.click()
-    page.set_viewport_size({"width": 844, "height": 390})  # turned: there is room for menus
+    page.set_viewport_size({"width": 1200, "height": 844})  # there is room for menus
     expect(page.locator("#sheet:popover-open")).to_have_count(0)
     expect(menu_of(page, "User").locator("summary")).to_be_visible()
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import Organization, User
 from ledger.recording.record import record
 from tests.browser.chromium import SIZES
-from tests.browser.conftest import SignedIn, accessibility_violations
+from tests.browser.conftest import SignedIn, accessibility_violations, choose_range
 from tests.ledger.calls import call, failed, usage
 from tests.pricing.prices import make_price
 
@@ -93,7 +93,7 @@ def test_comparing_and_asking_what_it_would_have_cost(ledger: None, admin: User,
     assert f"left={SLOW}" in page.url.replace("%2F", "/")
     expect(page.locator("#compare th .side-name").first).to_have_text(SLOW)
     # another filter forgets neither
-    page.get_by_role("radio", name="Last 7 days").check()
+    choose_range(page, "Last 7 days")
     page.wait_for_url("**range=7d**")
     expect(page.locator(".sums")).to_be_visible()
     expect(page).to_have_url(re.compile(f"right={FAST}"))

@@ -8,7 +8,7 @@ from playwright.sync_api import Request, expect
 
 from accounts.models import Organization, User
 from ledger.recording.record import record
-from tests.browser.conftest import SignedIn
+from tests.browser.conftest import SignedIn, choose_range
 from tests.cast import zone_at_noon
 from tests.ledger.calls import call
 
@@ -26,33 +26,31 @@ def ledger(acme: Organization, admin: User) -> None:
     record(call(organization="acme", at=NOW - timedelta(days=day)) for day in (0, 1, 100))
 
 
-def test_more_ranges_are_in_a_menu_that_closes_on_a_click(ledger: None, admin: User, sign_in: SignedIn) -> None:
+def test_ranges_are_in_a_menu_that_closes_on_a_click(ledger: None, admin: User, sign_in: SignedIn) -> None:
     page = sign_in(admin, "/requests/")
-    menu = page.locator(".more-ranges")
-    menu.locator("summary").click()
-    menu.get_by_role("link", name="Yesterday").click()
+    menu = page.locator(".ranges")
+    choose_range(page, "Yesterday")
     expect(page).to_have_url(re.compile(r"range=yesterday$"))
-    expect(menu.locator("summary")).to_have_text("Yesterday")
+    expect(menu.locator("summary")).to_have_text("Days: Yesterday")
     expect(menu).not_to_have_attribute("open", "")
+    expect(menu.locator("summary")).to_be_focused()
     expect(page.locator("table.log tbody tr")).to_have_count(1)
-    page.locator(".ranges label", has_text="Last 7 days").click()
-    expect(page).to_have_url(re.compile(r"range=7d$"))
-    expect(menu.locator("summary")).to_have_text("More dates")
-    menu.locator("summary").focus()
-    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # By keyboard, ranges are gone through one by one, and the menu stays.
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowUp")
     expect(page).to_have_url(re.compile(r"range=today$"))
+    expect(menu).to_have_attribute("open", "")
+    page.keyboard.press("Escape")
+    expect(menu).not_to_have_attribute("open", "")
     page.locator("details[data-menu=status] summary").click()
     page.get_by_role("checkbox", name="success").check()
     expect(page).to_have_url(re.compile(r"range=today&status=success$"))
 
 
-def test_without_javascript_a_range_is_a_link(ledger: None, admin: User, sign_in: SignedIn) -> None:
+def test_without_javascript_a_range_is_chosen_and_applied(ledger: None, admin: User, sign_in: SignedIn) -> None:
     page = sign_in(admin, "/requests/", java_script_enabled=False)
-    menu = page.locator(".more-ranges")
-    menu.locator("summary").click()
-    menu.get_by_role("link", name="This year").click()
+    choose_range(page, "This year")
+    page.locator(".ranges").get_by_role("button", name="Apply").click()
     expect(page).to_have_url(re.compile("range=year"))
 
 
@@ -64,7 +62,7 @@ def test_a_page_of_days_that_are_over_asks_for_nothing(ledger: None, admin: User
     page.evaluate(REFRESH)
     page.wait_for_timeout(300)
     assert asked == []
-    page.locator(".ranges label", has_text="Last 7 days").click()
+    choose_range(page, "Last 7 days")
     expect(page.get_by_role("button", name="Live")).to_be_visible()
     with page.expect_request(lambda request: request.headers.get("hx-source") == "div#results"):
         page.evaluate(REFRESH)

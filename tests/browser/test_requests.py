@@ -1,5 +1,6 @@
 """The event log in a browser: drawer, paging, badges, live refresh, keyboard, without JavaScript, on every screen."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -137,12 +138,36 @@ def test_an_id_is_copied_or_at_least_selected(ledger: None, admin: User, sign_in
     page.locator(ROWS).nth(2).locator("a").click()
     code = page.locator("dialog .id code").last.inner_text()
     assert code.startswith("req_")
-    page.get_by_role("button", name="Copy Groq's request id").click()
-    expect(page.locator("dialog [data-copy]").last).to_have_text("Copied")
+    button = page.get_by_role("button", name="Copy Groq's request id")
+    button.click()
+    expect(button).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == code
+    whole = page.locator("dialog [data-copy]").last
+    expect(whole).to_have_text("Copy as JSON")
+    whole.click()
+    expect(whole).to_have_text("Copied")
+    assert json.loads(page.evaluate("navigator.clipboard.readText()"))["provider_request_id"] == code
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     page.locator("dialog [data-copy]").first.click()
     assert page.evaluate("getSelection().toString()") == page.locator("dialog .id code").first.inner_text()
+
+
+def test_columns_are_chosen_in_a_menu_with_and_without_a_script(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    """The menu keeps what is being chosen when the list refreshes itself, and the filters when it is sent."""
+    for has_script in (True, False):
+        page = sign_in(admin, "/requests/?range=7d&columns=time&columns=cost", java_script_enabled=has_script)
+        menu = page.locator("details[data-menu=columns]")
+        menu.locator("summary").click()
+        menu.get_by_label("Session").check()
+        if has_script:
+            record([call(MODELS[2], organization="acme", at=NOW, request_id="brand-new")])
+            page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")
+            expect(page.locator(ROWS).first).to_contain_text("Unpriced")
+        menu.locator("input[name=rows][value='25']").check()
+        menu.get_by_role("button", name="Show").click()
+        expect(page.locator("table.log thead th")).to_have_text(["Time", "Session", "Cost"])
+        expect(page.locator(ROWS)).to_have_count(25)
+        expect(page).to_have_url(re.compile("range=7d.*columns=session"))
 
 
 def test_new_rows_come_without_a_jump_and_deep_pages_stay(ledger: None, admin: User, sign_in: SignedIn) -> None:
@@ -151,7 +176,7 @@ def test_new_rows_come_without_a_jump_and_deep_pages_stay(ledger: None, admin: U
     watched.scroll_into_view_if_needed()
     page.wait_for_timeout(200)
     before = watched.bounding_box()
-    record([call(MODELS[0], organization="acme", at=NOW, request_id=f"brand-new-{n}") for n in range(3)])
+    record([call(MODELS[2], organization="acme", at=NOW, request_id=f"brand-new-{n}") for n in range(3)])
     expect(page.locator(ROWS).nth(33)).to_have_id(str(watched.get_attribute("id")), timeout=15_000)
     after = watched.bounding_box()
     assert before
@@ -162,7 +187,7 @@ def test_new_rows_come_without_a_jump_and_deep_pages_stay(ledger: None, admin: U
     expect(page).to_have_url(re.compile("before="))
     assert page.locator(ROWS).first.bounding_box()["y"] < 800  # type: ignore[index]
     first = page.locator(ROWS).first.get_attribute("id")
-    record([call(MODELS[0], organization="acme", at=NOW, request_id="and-another")])
+    record([call(MODELS[2], organization="acme", at=NOW, request_id="and-another")])
     page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")
     page.wait_for_timeout(800)
     assert page.locator(ROWS).first.get_attribute("id") == first

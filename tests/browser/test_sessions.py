@@ -157,6 +157,11 @@ def test_it_refreshes_itself(ledger: None, admin: User, sign_in: SignedIn) -> No
     record([call(MODELS[0], organization="acme", user="ben", session_id="just now", at=datetime.now(UTC))])
     page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")
     expect(ids(page).first).to_have_text("just now")
+    page.get_by_role("link", name="just now", exact=True).click()
+    expect(page.get_by_role("button", name="Live")).to_be_visible()
+    record([call(MODELS[0], organization="acme", user="ben", session_id="just now", at=datetime.now(UTC))])
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(".timeline tbody tr")).to_have_count(2)
 
 
 def test_it_fits_every_screen_and_everybody_can_use_it(ledger: None, super_admin: User, sign_in: SignedIn) -> None:

@@ -261,12 +261,12 @@ def test_everybody_finds_it(user: User, admin: User, super_admin: User) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_who_has_no_calls_yet_is_led_to_it(admin: User, user: User) -> None:
-    for path in ("/", "/requests/", "/sessions/", "/models/", "/my-usage/"):
-        assert "Connect your code</a>" in signed_in(admin).get(path).content.decode(), path
+    for path in ("/requests/", "/sessions/", "/models/"):
+        assert "Make the first call</a>" in signed_in(admin).get(path).content.decode(), path
     record([call(at=timezone.now() - timedelta(days=90), organization="acme", user="ann")])
     for path in ("/", "/requests/"):
         html = signed_in(admin).get(path).content.decode()
-        assert "Connect your code</a>" not in html, path
+        assert "Make the first call" not in html, path
         assert "No usage recorded for this range." in html, path
 
 

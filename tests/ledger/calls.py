@@ -12,6 +12,13 @@ from ledger.models import UsageEvent
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 MODEL = "openai/gpt-oss-120b"
+TIMEOUTS = frozenset(
+    {
+        "timeout", "request_timeout", "gateway_timeout", "http_408", "http_504", "408", "504", "timed_out", "time-out",
+        "APITimeoutError", "httpx.ReadTimeout", "TimeoutError", "ETIMEDOUT", "DEADLINE_EXCEEDED", "DeadlineExceeded",
+    }
+)  # fmt: skip
+"""Codes of time-outs, as several programs tell them."""
 
 
 def usage(input_tokens: int = 100, output_tokens: int = 20, **more: Any) -> Usage:
@@ -42,6 +49,16 @@ def failed(**more: Any) -> Call:
     return replace(call(**more), **values)
 
 
+def timed_out(code: str = "timeout", **more: Any) -> Call:
+    """A call whose answer did not come in time."""
+    return replace(failed(**more), error_code=code, http_status=None)
+
+
+def outcome(event: Call | UsageEvent) -> str:
+    """How the call ended: the status of sums."""
+    return "timeout" if event.status == "error" and event.error_code in TIMEOUTS else event.status
+
+
 def summed(events: Iterable[UsageEvent], *, with_cost: bool = True) -> Totals:
     """The totals that a report must show for these events, by plain addition."""
     rows = list(events)
@@ -52,6 +69,7 @@ def summed(events: Iterable[UsageEvent], *, with_cost: bool = True) -> Totals:
     return Totals(
         requests=len(rows),
         errors=sum(row.status == "error" for row in rows),
+        timeouts=sum(outcome(row) == "timeout" for row in rows),
         unpriced=sum(row.cost_usd is None or row.without_tool_fees for row in rows) if with_cost else 0,
         without_tool_fees=sum(row.without_tool_fees for row in rows) if with_cost else 0,
         estimated=sum(row.tokens_estimated for row in rows),

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from groq_client.call import Call
 from ledger.rollups.cubes import BUCKET_BOUNDS_MS, DIMENSIONS, Cube
+from tests.ledger.calls import outcome
 
 Key = tuple[Any, ...]
 Row = dict[str, Any]
@@ -163,7 +164,7 @@ def rollups(entries: Iterable[Entry], cubes: Iterable[Cube], ids: dict[tuple[str
     for entry in entries:
         values = _dimensions(entry, ids)
         for cube in cubes:
-            groups[key_of(cube, entry.day, entry.call.provider, entry.call.status, values)].append(entry)
+            groups[key_of(cube, entry.day, entry.call.provider, outcome(entry.call), values)].append(entry)
     return {key: sums(of_row) for key, of_row in groups.items()}
 
 
@@ -202,6 +203,7 @@ def sessions(entries: Iterable[Entry], ids: dict[tuple[str, str], int]) -> dict[
         key: {name: value for name, value in sums(of_row).items() if name in names}
         | {
             "errors": sum(entry.call.status == "error" for entry in of_row),
+            "timeouts": sum(outcome(entry.call) == "timeout" for entry in of_row),
             "first_at": min(entry.call.started_at for entry in of_row),
             "last_at": max(e.call.started_at + timedelta(milliseconds=e.call.latency_ms) for e in of_row),
         }

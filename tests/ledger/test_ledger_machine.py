@@ -92,7 +92,7 @@ drawn_calls = st.fixed_dictionaries(
         "tokens": st.tuples(st.integers(0, 10**7), st.integers(0, 10**5), st.integers(0, 100)),
         "seconds": st.one_of(st.just(Decimal(0)), st.decimals(0, 9_000, places=3)),
         "tools": st.dictionaries(TOOLS, st.integers(1, 50)),
-        "is_refused": st.sampled_from((False, False, False, True)),
+        "error": st.sampled_from(("", "", "", "", "rate_limit_exceeded", "timeout", "APITimeoutError")),
     }
 )
 batches = st.lists(drawn_calls, min_size=1, max_size=6)
@@ -101,17 +101,17 @@ batches = st.lists(drawn_calls, min_size=1, max_size=6)
 def made(drawn: dict[str, Any], organization: str) -> Call:
     values = dict(drawn)
     into, out, percent = values.pop("tokens")
-    seconds, is_refused = values.pop("seconds"), values.pop("is_refused")
+    seconds, error = values.pop("seconds"), values.pop("error")
     if values["operation"] != "transcription":
         seconds = Decimal(0)
     tools = tuple(ToolUse(*used) for used in values.pop("tools").items())
     cached = into * percent // 100
     usage = Usage(into, out, into + out, cached_tokens=cached, audio_seconds=seconds, tools=tools)
     one = call(organization=organization, usage=usage, **values)
-    if not is_refused:
+    if not error:
         return one
     refusal = failed(organization=organization, request_id=one.request_id, **values)
-    return replace(refusal, model=values["model"])
+    return replace(refusal, model=values["model"], error_code=error)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -321,8 +321,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _sessions(self, model: type[Session] | type[CurrentSession]) -> dict[Key, Row]:
         names = (
-            "requests", "errors", "unpriced", "without_tool_fees", "input_tokens", "output_tokens", "cached_tokens",
-            "total_tokens", "cost_usd", "first_at", "last_at",
+            "requests", "errors", "timeouts", "unpriced", "without_tool_fees", "input_tokens", "output_tokens",
+            "cached_tokens", "total_tokens", "cost_usd", "first_at", "last_at",
         )  # fmt: skip
         ours = model._default_manager.filter(organization=self.organization)
         rows = ours.values("user_id", "session_id", *names)

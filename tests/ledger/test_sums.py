@@ -45,6 +45,7 @@ def calls(draw: st.DrawFn) -> Call:
         feature=draw(NAMES),
         session_id=draw(NAMES),
         status=draw(st.sampled_from(["success", "error"])),
+        error_code=draw(st.sampled_from(["", "timeout", "rate_limit_exceeded"])),
         latency_ms=draw(st.integers(0, 700_000)),
         ttft_ms=draw(st.none() | st.integers(0, 1000)),
         usage=draw(USAGES),

@@ -51,17 +51,17 @@ class Editor:
         return self
 
     def review(self) -> str:
-        return self._post("review")
+        return self.post("review")
 
     def save(self) -> str:
         """Posts what the present page has. Answers the page that the browser ends on."""
-        return self._post("save")
+        return self.post("save")
 
     def back(self) -> str:
-        return self._post("edit")
+        return self.post("edit")
 
-    def _post(self, step: str) -> str:
-        data = inputs(self.html) | self.typed | {"step": step}
+    def post(self, step: str, **more: str) -> str:
+        data = inputs(self.html) | self.typed | {"step": step} | more
         self.typed = {}
         sent = {name: value for name, value in data.items() if value is not False}
         response = self.client.post(self.address, sent, follow=True)

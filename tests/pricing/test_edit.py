@@ -498,10 +498,51 @@ def test_of_many_models_the_others_are_searched_for(root: Client, monkeypatch: p
 def test_the_table_costs_a_fixed_number_of_queries(root: Client, django_assert_num_queries: Any) -> None:
     for number in range(30):
         make_price(f"m{number}")
-    # Session, person, savepoint and its release, newest id, versions, organizations.
-    with django_assert_num_queries(7):
+    # Session, person, savepoint and its release, newest id, versions, organizations, edits of the catalogue.
+    with django_assert_num_queries(8):
         html = root.get(EDIT).content.decode()
     assert len(inputs(html)) < 300
+
+
+# In another unit
+
+
+def test_prices_are_typed_per_million(root: Client) -> None:
+    price = make_price()
+    editor = Editor(root, "?unit=1m")
+    assert f'name="v{price.pk}-{INPUT}" value="1000"' in editor.html
+    assert "Input $ / 1M tokens: " not in editor.review(), "nothing is changed"
+    editor.type(price, **{INPUT: "0.15", AUDIO: "3"})
+    assert "$1,000.00" in editor.review()
+    assert "Saved 1 new price" in editor.save()
+    version = newest()
+    assert (version.input_usd_per_1k_tokens, version.output_usd_per_1k_tokens) == (Decimal("0.00015"), Decimal(2))
+    assert version.audio_usd_per_hour == Decimal(3)
+    assert f'name="v{version.pk}-{INPUT}" value="0.15"' in Editor(root).html, "remembered"
+
+
+def test_what_was_typed_is_kept_in_the_other_unit(root: Client) -> None:
+    price = make_price()
+    editor = Editor(root).type(price, **{INPUT: "0.002", OUTPUT: "two", AUDIO: "3"})
+    page = editor.post("", in_unit="1m")
+    for name, value in ((INPUT, "2"), (OUTPUT, "two"), (AUDIO, "3")):
+        assert f'name="v{price.pk}-{name}" value="{value}"' in page
+    editor.type(price, **{OUTPUT: "1000001"})
+    assert "which is $1,000,000 for 1M" in editor.review()
+    editor.type(price, **{OUTPUT: "0.0000001"})
+    assert "at most 9 decimals for 1k tokens, 6 for 1M" in editor.review()
+
+
+def test_rows_are_folded_but_those_that_need_to_be_seen(root: Client) -> None:
+    changed, bad, retired = make_price(), make_price("other"), make_price("llama-3.3-70b-versatile")
+    editor = Editor(root)
+    assert '<details class="fold" open>' not in editor.html
+    assert "1 retired model<" in editor.html
+    page = editor.type(changed, **{INPUT: "3"}).type(bad, **{INPUT: "x"}).review()
+    assert page.count('<details class="fold" open>') == 2
+    assert "<details open>" not in page
+    assert "<details open>" in editor.type(retired, **{INPUT: "x"}).review()
+    assert "<details open>" in root.get(EDIT, {"model": retired.model}).content.decode()
 
 
 # Taking back what is scheduled

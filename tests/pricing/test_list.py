@@ -37,7 +37,7 @@ def html(person: User, path: str = LIST, **query: Any) -> str:
 
 def test_what_is_in_force_and_what_is_scheduled(prices: None, super_admin: User) -> None:
     in_force, scheduled = html(super_admin).split("Scheduled", 1)
-    for there in ("the second", "by root", "2 Jan 2026", "00:00 UTC", "Acme", "Globex", "$0.777", "$3.00", "$3,000.00"):
+    for there in ("the second", "by root", "2 Jan 2026", "00:00 UTC", "Acme", "Globex", "$0.777", "$3.00"):
         assert there in in_force, there
     assert "the first" not in in_force
     assert "$5.50" not in in_force
@@ -106,9 +106,75 @@ def test_the_list_costs_a_fixed_number_of_queries(admin: User, django_assert_num
         make_price(f"m{number}", organization=admin.organization)
         make_price(f"m{number}", at=timezone.now() + DAY, author=admin)
     client = signed_in(admin)
-    # Session, person, prices in force, scheduled, what was edited in the catalogue.
-    with django_assert_num_queries(5):
+    # Session, person, prices in force, scheduled, what was edited in the catalogue, the reader's time zone.
+    with django_assert_num_queries(6):
         client.get(LIST)
+
+
+def test_the_list_is_searched_and_sorted(prices: None, super_admin: User) -> None:
+    make_price("other/model", input_usd_per_1k_tokens=Decimal(9))
+    make_price("audio/only", input_usd_per_1k_tokens=None, audio_usd_per_hour=Decimal(1))
+    page = html(super_admin, search="MODEL other")
+    assert "other/model" in page
+    assert MODEL not in page
+    assert "No model has" in html(super_admin, search="nothing like it")
+    for sort, first, last in (
+        ("-input", "$9.00", "audio/only"),
+        ("input", "$0.333", "audio/only"),
+        ("nonsense", "audio/only", "other/model"),
+    ):
+        rows = html(super_admin, sort=sort).split("Scheduled")[0].split('<th scope="row">')[1:]
+        assert first in rows[0], sort
+        assert last in rows[-1], sort
+    assert 'aria-sort="descending"' in html(super_admin, sort="-input")
+
+
+def test_prices_of_retired_models_are_folded_until_they_are_searched(super_admin: User) -> None:
+    for model in ("llama-3.3-70b-versatile", MODEL):
+        make_price(model)
+    current, folded = html(super_admin).split('<details class="card table-card folded">')
+    assert "1 price of retired models" in folded
+    assert "llama-3.3-70b-versatile" in folded
+    assert "llama-3.3-70b-versatile" not in current
+    assert 'folded" open>' in html(super_admin, search="llama")
+
+
+def test_one_unit_at_a_time_which_is_remembered(prices: None, admin: User) -> None:
+    client = signed_in(admin)
+    assert "$ / 1k tokens" in client.get(LIST).content.decode()
+    page = client.get(LIST, {"unit": "1m"}).content.decode()
+    assert "$333.00" in page
+    assert "$0.333" not in page
+    assert "$ / 1M tokens" in client.get(LIST).content.decode(), "remembered"
+    assert "Input $ / 1M tokens: $1,000.00 → $5,500.00" in client.get(HISTORY, {"model": MODEL}).content.decode()
+    client.get(LIST, {"unit": "1k"})
+    client.cookies["price_unit"] = "nonsense"
+    assert "$0.333" in client.get(LIST, {"unit": "x"}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("note", "there"),
+    [
+        (
+            "See https://groq.com/pricing.",
+            '<a href="https://groq.com/pricing" rel="noopener noreferrer">https://groq.com/pricing</a>.',
+        ),
+        ("javascript:alert(1) and ftp://a.example", "javascript:alert(1) and ftp://a.example"),
+        (
+            'https://a.example/"onclick=x',
+            '<a href="https://a.example/" rel="noopener noreferrer">https://a.example/</a>&#34;onclick=x',
+        ),
+        (f"{'long ' * 20}http://a.example/b", '<a href="http://a.example/b" rel="noopener noreferrer">a.example</a>'),
+    ],
+)
+def test_sources_are_links_where_they_are_web_addresses(super_admin: User, note: str, there: str) -> None:
+    make_price(source_note=note)
+    assert there in html(super_admin)
+
+
+def test_a_start_is_in_the_readers_zone(prices: None, super_admin: User, admin: User) -> None:
+    assert "00:00 UTC" in html(super_admin)
+    assert "16:00 PST" in html(admin)
 
 
 # History
@@ -120,7 +186,7 @@ def test_the_history_says_what_changed_and_who_did_it(prices: None, admin: User)
     assert "Scheduled" in scheduled
     assert "$1.00 → $5.50 (+450.0%)" in scheduled
     assert "$3.00 → none" in scheduled
-    for there in ("In force", "2 Jan 2026", "00:00 UTC", "by root", "the second", "$2.00 → $3.00 (+50.0%)"):
+    for there in ("In force", "1 Jan 2026", "16:00 PST", "by root", "the second", "$2.00 → $3.00 (+50.0%)"):
         assert there in second, there
     assert "First version" in first
     assert "by the price sync" in first
@@ -142,7 +208,7 @@ def test_the_history_of_an_organizations_price(
     prices: None, admin: User, acme: Organization, globex: Organization
 ) -> None:
     page = html(admin, HISTORY, model=MODEL, organization=acme.pk)
-    assert "$333 / 1M input tokens" in page
+    assert "$0.333 / 1k input tokens" in page
     assert "the second" not in page
     for organization in (globex.pk, 0, "x", "9" * 30):
         response = signed_in(admin).get(HISTORY, {"model": MODEL, "organization": organization})

@@ -18,6 +18,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils.http import urlencode
 
 from accounts.models import ApiKey, AuditRecord, Organization, PersonAlias, Project, ProviderKey, User
+from analytics.models import SavedView, StartView
+from analytics.pages.requests.columns import OFFERED
 from ledger.models import UsageEvent
 from pricing.models import Price
 from tests.cast import signed_in
@@ -92,6 +94,11 @@ def of_members(who: Who, whose: Whose) -> int:
     return 404 if whose == "foreign" and who in ("user", "user with cost", "admin") else signed_in_only(who, whose)
 
 
+def of_view_changers(who: Who, whose: Whose) -> int:
+    """A shared view: its Admins change it, others of the organization open it, and nobody else finds it."""
+    return 403 if who in ("user", "user with cost") and whose != "foreign" else of_members(who, whose)
+
+
 def of_exporters(who: Who, whose: Whose) -> int:
     return 403 if who in ("user", "user with cost") else signed_in_only(who, whose)
 
@@ -99,6 +106,11 @@ def of_exporters(who: Who, whose: Whose) -> int:
 def onwards(who: Who, whose: Whose) -> int:
     """Leads an Admin or Super Admin to a page of theirs."""
     return 302 if who in ("admin", "super admin") else of_admins(who, "own")
+
+
+def to_the_start(who: Who, whose: Whose) -> int:
+    """Leads everybody who sees anything to the page that they begin with."""
+    return 200 if who == "stranger" else 302
 
 
 def nowhere(who: Who, whose: Whose) -> int:
@@ -202,7 +214,8 @@ def searched(tenant: Tenant, whose: Whose) -> list[str]:
     """Requests by Groq's id and by ours, and as filtered; these are the ways that find one event."""
     event = tenant.colleagues_event if whose == "colleague" else tenant.event
     found = [f"{reverse('requests')}?q={q}" for q in (event.request_id, event.provider_request_id)]
-    return [*filtered("requests")(tenant, whose), *found]
+    every = urlencode({"range": "all", "sort": "cost", "columns": [column.key for column in OFFERED]}, doseq=True)
+    return [*filtered("requests")(tenant, whose), *found, f"{reverse('requests')}?{every}"]
 
 
 def awaited(name: str) -> Callable[[Tenant, Whose], list[str]]:
@@ -227,6 +240,18 @@ def choosable(address: str) -> Callable[[Tenant, Whose], list[str]]:
     return paths
 
 
+def of_states(tenant: Tenant, whose: Whose) -> list[str]:
+    """The form that saves the filters of each page, here for what belongs to a tenant."""
+    event = tenant.event if whose != "colleague" else tenant.colleagues_event
+    query = urlencode({"project": event.project_id, "user": event.user_id, "organization": event.organization_id})
+    return [f"{reverse('view-add', args=[name])}?{query}" for name in ANALYTICS_PAGES]
+
+
+def of_view(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    """The view that an organization shares."""
+    return lambda tenant, whose: [reverse(name, args=[tenant.view.pk])]
+
+
 def set_password(tenant: Tenant, whose: Whose) -> list[str]:
     return [reverse("password-set", args=["MQ", "set-password"])]
 
@@ -247,14 +272,22 @@ ADDRESSES: dict[str, Address] = {
     "password-forgotten-done": Address(public, plain("password-forgotten-done")),
     "password-set": Address(public, set_password, posts=public),
     **{name: Address(signed_in_only, paths, is_fragmented=True) for name, paths in LISTS.items()},
+    "start": Address(to_the_start, plain("start")),
+    "views": Address(signed_in_only, plain("views")),
+    "view-add": Address(signed_in_only, of_states, posts=signed_in_only),
+    "view": Address(of_view_changers, of_view("view"), posts=of_view_changers),
+    "view-delete": Address(nowhere, of_view("view-delete"), posts=of_view_changers),
+    "view-begin": Address(nowhere, of_view("view-begin"), posts=of_members),
     "analytics-charts": Address(signed_in_only, filtered("analytics-charts")),
     "analytics-tables": Address(signed_in_only, filtered("analytics-tables")),
     "choices": Address(signed_in_only, choosable("choices")),
     "request-detail": Address(of_row_owners, of_event("request-detail"), is_fragmented=True),
+    "request-json": Address(of_row_owners, of_event("request-json")),
     "models-estimate": Address(of_those_who_see_costs, plain("models-estimate"), posts=of_those_who_see_costs),
     "session": Address(of_row_owners, of_session),
     "export-sessions": Address(of_exporters, filtered("export-sessions")),
     "export-table": Address(of_exporters, of_tables),
+    "month-report": Address(signed_in_only, filtered("month-report", month=f"{NOW:%Y-%m}")),
     "my-charts": Address(signed_in_only, filtered("my-charts")),
     "my-choices": Address(signed_in_only, choosable("my-choices")),
     "export-csv": Address(of_exporters, filtered("export-csv")),
@@ -428,6 +461,8 @@ def everything_there_is() -> list[object]:
         Project.objects.all(),
         PersonAlias.objects.all(),
         ApiKey.objects.all(),
+        SavedView.objects.all(),
+        StartView.objects.all(),
         ProviderKey.objects.all(),
     )
     counts = [model.objects.count() for model in (Price, AuditRecord, UsageEvent)]
@@ -435,7 +470,7 @@ def everything_there_is() -> list[object]:
 
 
 SORTS = {
-    "analytics": ["model:-cost_usd", "model:cost_usd", "project:-cost_usd", "feature:cost_usd"],
+    "analytics": ["model:-cost_usd", "model:cost_usd", "project:-cost_usd", "feature:-cost_change"],
     "my-usage": ["model:-cost_usd", "model:cost_usd", "project:-cost_usd", "feature:cost_usd"],
     "sessions": ["cost", "-cost", "cost_usd", "-cost_usd"],
     "models": ["cost", "-cost", "cost_usd", "-cost_usd"],
@@ -447,7 +482,13 @@ SORTS = {
 def test_an_order_tells_no_cost(world: World, name: str) -> None:
     with looking(world, "user") as client:
         settings = [("sort", sort) for sort in SORTS[name]]
-        settings += [("cost_min", "0.5"), ("cost_max", "0.5"), ("unpriced", "1"), ("cost_on", "shared/model")]
+        settings += [
+            ("cost_min", "0.5"),
+            ("cost_max", "0.5"),
+            ("unpriced", "1"),
+            ("cost_on", "shared/model"),
+            ("columns", "cost"),
+        ]
         usual = _without_token(client.get(reverse(name)))
         for setting in settings:
             assert _without_token(client.get(f"{reverse(name)}?{urlencode([setting])}")) == usual, setting

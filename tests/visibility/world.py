@@ -10,6 +10,7 @@ from django.db import connection
 from accounts.api_keys import add_secret, create
 from accounts.audit import record as audit
 from accounts.models import ApiKey, Organization, Project, ProviderKey, Role, User
+from analytics.models import SavedView
 from groq_client.call import Call
 from ledger.models import UsageEvent
 from ledger.recording.record import record
@@ -33,6 +34,7 @@ class Tenant:
     colleagues_event: UsageEvent
     price: Price
     key: ApiKey
+    view: SavedView
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +89,18 @@ def _tenant(organization: Organization, user: str, colleague: str, admin: str, s
     events = {
         event.user_id: event for event in UsageEvent.objects.filter(organization=organization).order_by("timestamp")
     }
+    chief = make_user(admin, Role.ADMIN, organization)
     return Tenant(
         organization,
         Project.objects.get(organization=organization, slug=f"{user}secret".upper()),
-        make_user(admin, Role.ADMIN, organization),
+        chief,
         people[0],
         people[1],
         events[people[0].pk],
         events[people[1].pk],
         own_price,
         _key(organization, people[0], secret, super_admin),
+        SavedView.objects.create(owner=chief, organization=organization, name=f"{secret} view", page="analytics"),
     )
 
 

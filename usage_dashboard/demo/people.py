@@ -8,6 +8,7 @@ from django.db import transaction
 
 from accounts.api_keys import create
 from accounts.models import ApiKey, Organization, Project, Role, User
+from analytics.models import SavedView
 from usage_dashboard.demo import PASSWORD
 
 
@@ -104,6 +105,11 @@ GLOBEX = Company(
 )
 
 COMPANIES = (ACME, GLOBEX)
+VIEWS = {
+    "Projects this month": ("analytics", "range=month&group=project"),
+    "Failures of the last 7 days": ("requests", "range=7d&status=error"),
+}
+"""The views that each company shares: the page and the query string of each."""
 EVERYBODY: tuple[tuple[Person, Company | None], ...] = (
     (OWNER, None),
     *((person, company) for company in COMPANIES for person in company.people),
@@ -123,6 +129,7 @@ def create_people() -> list[Login]:
             _create_person(person, organizations[company.slug] if company else None)
         for company in COMPANIES:
             _create_keys(company, organizations[company.slug])
+            _create_views(organizations[company.slug])
     return [_login(person, company) for person, company in EVERYBODY if person.may_sign_in]
 
 
@@ -151,6 +158,14 @@ def _create_keys(company: Company, organization: Organization) -> None:
     for project in organization.projects.filter(slug__in=company.keys):
         key = ApiKey(organization=organization, name=f"{project.name} server", project=project, may_ingest=True)
         create(key, by=owner)
+
+
+def _create_views(organization: Organization) -> None:
+    if organization.saved_views.exists():
+        return
+    owner = User.objects.get(username=OWNER.username)
+    for name, (page, query) in VIEWS.items():
+        SavedView.objects.create(owner=owner, organization=organization, name=name, page=page, query=query)
 
 
 def _login(person: Person, company: Company | None) -> Login:

@@ -17,21 +17,24 @@ from analytics.display.colors import colors_apart
 from analytics.filters.filters import Filters
 from analytics.pages.models.prices import PriceOf, has_rates, label_of, text_of
 from analytics.reports import ModelUsage
-from pricing.cost import EXACT, NANO, Rates, charges, cost, total_cost
-from pricing.fields import DollarField, validate_money
-from pricing.models import validate_rate
+from pricing.cost import EXACT, NANO, Rates, Usage, charges, cost, total_cost
+from pricing.fields import DollarField
+from pricing.models import validate_typed_rate
+from pricing.units import PER_1M, UNITS
 
 FIELDS = ("cost_of", "cost_on", "cost_input", "cost_output", "cost_cached", "cost_per")
 TYPED = {"cost_input": "Input $", "cost_output": "Output $", "cost_cached": "Cached input $ (empty: as input)"}
 PER = {"1m": "$ per 1M tokens", "1k": "$ per 1k tokens"}
-THOUSANDS_AS_EXPONENT = {"1m": -3, "1k": 0}
-"""The power of ten that turns a typed price into a price per thousand tokens."""
 MULTIPLES_FROM = 10
-TOO_MUCH = "At least $0 and at most $1,000 for 1k tokens, which is $1,000,000 for 1M."
-TOO_FINE = "No price is that fine: at most 9 decimals for 1k tokens, 6 for 1M."
 ABSENT = "Type a price (0 is one), or choose a model above."
 BOTH = "Choose a model or type a price, not both."
-UNITS = {"input": "input", "cached": "cached input", "output": "output", "audio": "audio", "characters": "characters"}
+UNIT_NAMES = {
+    "input": "input",
+    "cached": "cached input",
+    "output": "output",
+    "audio": "audio",
+    "characters": "characters",
+}
 
 
 @dataclass(slots=True)
@@ -79,21 +82,19 @@ class WhatIfForm(forms.Form):
         return data
 
     def _clean_typed(self, data: dict[str, Any]) -> None:
-        exponent = THOUSANDS_AS_EXPONENT[data.get("cost_per") or "1m"]
+        unit = UNITS.get(data.get("cost_per") or "", PER_1M)
         for name in TYPED:
             if data.get(name) is not None:
-                data[name] = data[name].scaleb(exponent, EXACT)
+                data[name] = unit.per_thousand(data[name])
                 self._check(name, data[name])
             elif name not in self.errors and name != "cost_cached":
                 self.add_error(name, ABSENT)
 
     def _check(self, name: str, rate: Decimal) -> None:
-        for validate, message in ((validate_rate, TOO_MUCH), (validate_money, TOO_FINE)):
-            try:
-                validate(rate)
-            except ValidationError:
-                self.add_error(name, message)
-                return
+        try:
+            validate_typed_rate(rate)
+        except ValidationError as error:
+            self.add_error(name, error)
 
     def price(self) -> Rates:
         """The price that a valid form chooses."""
@@ -180,7 +181,7 @@ class WhatIf:
 def what_if(traffic: Sequence[ModelUsage], price: Rates, without_price: Sequence[ModelUsage] = ()) -> WhatIf:
     """The exact calculation from the sums of each model. Models with a unit that has no rate are left out on both
     sides, as is the traffic ``without_price``; fees for built-in tools are included on both."""
-    missing = {model.key: _units_without_rate(model, price) for model in traffic}
+    missing = {model.key: units_without_rate(model.totals, price) for model in traffic}
     moved = [model for model in traffic if not missing[model.key]]
     other = total_cost((model.totals, price) for model in moved)
     assert other is not None  # Every unit of these models has a rate.
@@ -213,8 +214,9 @@ def _requests(models: Sequence[ModelUsage]) -> int:
     return sum(model.totals.requests for model in models)
 
 
-def _units_without_rate(model: ModelUsage, price: Rates) -> tuple[str, ...]:
-    return tuple(UNITS[charge.unit] for charge in charges(model.totals, price) if charge.rate is None)
+def units_without_rate(usage: Usage, price: Rates) -> tuple[str, ...]:
+    """The names of the units that were used and for which the price has no rate."""
+    return tuple(UNIT_NAMES[charge.unit] for charge in charges(usage, price) if charge.rate is None)
 
 
 def _actual(model: ModelUsage) -> Decimal:

@@ -263,10 +263,15 @@ def _errors(totals: Totals, previous: Totals | None) -> Card:
         "Error Rate",
         figures.percent(totals.error_rate),
         change_in_points(totals.error_rate, before, "bad") if previous else None,
-        (("Failed", figures.compact(totals.errors)),),
+        tuple(
+            (name, figures.compact(number))
+            for name, number in (("Failed", totals.errors), ("Time-outs", totals.timeouts))
+            if number or name == "Failed"
+        ),
         (
             Fact("Requests", figures.count(totals.requests)),
             _count("Failed", totals.errors, totals.requests),
+            _count("of it time-outs", totals.timeouts, totals.errors, is_part=True),
             _count("Answered", totals.requests - totals.errors, totals.requests),
             *_before(previous, lambda t: f"{figures.count(t.errors)} failed, {figures.percent(t.error_rate)}"),
         ),

@@ -42,7 +42,8 @@ def data(
     """The data of the charts, without costs if the viewer may not see them.
 
     ``day_link`` is the start of a link to one day, to which the browser adds the dates; empty for a range of one day.
-    ``before`` are the totals of each day of the previous period, and ``today`` is the label of the unfinished day.
+    ``before`` are the totals of each day (or hour) of the previous period, and ``today`` is the label of the unfinished
+    day.
     """
     return {
         "series": _series(points, sees_cost) | {"today": today},
@@ -62,6 +63,7 @@ def _series(points: Sequence[Point], sees_cost: bool) -> dict[str, list[Any]]:
         "output": [t.output_tokens for t in totals],
         "requests": [t.requests for t in totals],
         "errors": [t.errors for t in totals],
+        "timeouts": [t.timeouts for t in totals],
         "rate": [round(float(t.error_rate or 0), 5) for t in totals],
     }
     if sees_cost:
@@ -70,13 +72,13 @@ def _series(points: Sequence[Point], sees_cost: bool) -> dict[str, list[Any]]:
     return series
 
 
-def _before(days: Sequence[Totals], sees_cost: bool) -> dict[str, list[Any]]:
+def _before(series: Sequence[Totals], sees_cost: bool) -> dict[str, list[Any]]:
     before: dict[str, list[Any]] = {
-        "tokens": [totals.total_tokens for totals in days],
-        "requests": [totals.requests for totals in days],
+        "tokens": [totals.total_tokens for totals in series],
+        "requests": [totals.requests for totals in series],
     }
     if sees_cost:
-        before["cost"] = [float(totals.cost_usd or 0) for totals in days]
+        before["cost"] = [float(totals.cost_usd or 0) for totals in series]
     return before
 
 
@@ -136,7 +138,7 @@ def charts(
         ),
         Chart(
             "requests",
-            "Requests over time" if is_stacked else "Requests and error rate",
+            "Requests over time" if is_stacked else "Requests by outcome",
             _requests(points),
             is_stackable=True,
         ),
@@ -178,9 +180,10 @@ def _cost(totals: Totals, points: Sequence[Point]) -> str:
 
 
 def _requests(points: Sequence[Point]) -> str:
-    errors = sum(point.totals.errors for point in points)
+    errors, timeouts = (sum(getattr(point.totals, name) for point in points) for name in ("errors", "timeouts"))
     said = _most(points, "requests", lambda p: p.totals.requests, figures.count)
-    return f"{said} {figures.count(errors)} ended in an error."
+    of_them = f", {figures.count(timeouts)} of them in a time-out" if timeouts else ""
+    return f"{said} {figures.count(errors)} ended in an error{of_them}."
 
 
 def _models(models: Sequence[Row]) -> str:

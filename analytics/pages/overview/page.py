@@ -7,13 +7,13 @@ from accounts.viewer import Viewer
 from analytics.display import retention_notice
 from analytics.display.colors import color_of
 from analytics.display.outlook import Outlook
-from analytics.display.unpriced_banner import unpriced_link
+from analytics.display.unpriced_notice import unpriced_link
 from analytics.filters import menus
 from analytics.filters.facets import MODEL
 from analytics.filters.filters import PLACES, Filters
 from analytics.filters.range_form import MONTH
 from analytics.pages import Page
-from analytics.pages.overview import charts, deferred_charts, stacks
+from analytics.pages.overview import charts, comparison, deferred_charts, stacks
 from analytics.pages.overview.cards import ACTIVE_DAYS, About, cards, counts_people
 from analytics.pages.overview.questions import OVERVIEW_QUESTIONS, deferred_questions
 from analytics.pages.overview.tables import ALL_AT_ONCE, FIND, late_facets, late_tables, tables
@@ -42,7 +42,7 @@ def results(report: Report, filters: Filters) -> dict[str, Any]:
         filters.link_to_model,
         _day_link(filters),
         sees_cost=sees_cost,
-        before=report.previous_days() if previous and filters.grain == "day" else None,
+        before=report.previous_series(filters.grain) if previous else None,
         today=str(filters.form.today),
     )
     return context | {
@@ -51,6 +51,8 @@ def results(report: Report, filters: Filters) -> dict[str, Any]:
         "stacks": stacks.choices(report, filters),
         "charts_query": filters.shared.replaced(stacks.GROUP, (MODEL.name,) if facet == MODEL else ()),
         "tables": tables(report, filters),
+        "changes": comparison.choices(report, filters),
+        "has_changes": comparison.is_asked(filters),
         "late": [facet.label.lower() for facet in late_facets(report, filters)],
         "all_at_once": filters.query.replaced(ALL_AT_ONCE, ("all",)),
         "retention_notice": retention_notice.of_figures(report),
@@ -63,10 +65,7 @@ def _previous(report: Report, filters: Filters) -> tuple[Totals | None, date | N
     first day with data."""
     if not filters.has_previous:
         return None, None
-    since = report.covered_from
-    if since is None or report.selection.previous().first_day < since:
-        return None, since
-    return report.previous_totals(), None
+    return (report.previous_totals(), None) if report.covers_previous else (None, report.covered_from)
 
 
 def outlook_of(report: Report, filters: Filters) -> Outlook | None:
@@ -126,10 +125,12 @@ OVERVIEW = Page(
     "Overview",
     "analytics/overview/results.html",
     results,
-    settings=("sort", "page", ALL_AT_ONCE, stacks.GROUP, *FIND.values()),
+    settings=("sort", "page", ALL_AT_ONCE, stacks.GROUP, comparison.CHANGE, *FIND.values()),
     styles=("css/overview.css",),
     questions=OVERVIEW_QUESTIONS,
     compares=True,
     has_charts=True,
+    leads_to_first_call=True,
+    has_notice=True,
     knows_choices=True,
 )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from analytics.display.colors import STATUS_COLORS, colors_apart
+from analytics.display.colors import STATUS_COLORS, colors_apart, colors_of_values
 from analytics.filters.facets import FACET, Facet, facets_of
 from analytics.filters.filters import Filters
 from analytics.filters.menus import Choosable
@@ -66,7 +66,7 @@ def layers(report: Report, filters: Filters, points: Sequence[Point], facet: Fac
 def _colors(facet: Facet, values: Sequence[Value]) -> dict[Value, int]:
     if facet.name == "status":
         return {value: STATUS_COLORS[str(value)] for value in values}
-    colors = colors_apart(map(str, values))
+    colors = (colors_apart if facet.name == "model" else colors_of_values)(map(str, values))
     return {value: colors[str(value)] for value in values}
 
 
@@ -75,6 +75,7 @@ def _rest(whole: Summary, parts: Sequence[Summary]) -> Summary:
     cost = whole.cost_usd
     return Summary(
         requests=whole.requests - sum(part.requests for part in parts),
+        unpriced=whole.unpriced - sum(part.unpriced for part in parts),
         total_tokens=whole.total_tokens - sum(part.total_tokens for part in parts),
         cost_usd=None if cost is None else cost - sum((part.cost_usd or Decimal(0) for part in parts), Decimal(0)),
     )
@@ -90,4 +91,5 @@ def _layer(name: str, color: int, link: str, sums: Sequence[Summary], report: Re
     }
     if report.viewer.sees_cost:
         layer["cost"] = [float(one.cost_usd or 0) for one in sums]
+        layer["unpriced"] = [one.unpriced for one in sums]
     return layer

@@ -1,6 +1,6 @@
 """The tables of the Overview: one for each dimension, with the order and the page that the query string chooses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -9,6 +9,8 @@ from analytics.display.sorting import NAME, Column, Header, Sort, TableSettings,
 from analytics.filters.facets import Facet, facets_of
 from analytics.filters.filters import LONGEST_SEARCH, Filters
 from analytics.filters.query_string import QueryString
+from analytics.pages.overview import comparison
+from analytics.pages.overview.comparison import Compared, Gone
 from analytics.reports import Report, Summary, Value
 
 ROWS = 10
@@ -17,13 +19,17 @@ FIND = {name: f"find-{name}" for name in TABLES}
 """For each table, the name in a query string of its search."""
 
 
-COLUMNS: tuple[Column[Summary], ...] = (
-    Column("requests", "Requests", lambda t: t.requests, adds_up=True),
-    Column("total_tokens", "Tokens", lambda t: t.total_tokens, adds_up=True),
-    Column("cost_usd", "Cost", lambda t: t.cost_usd, adds_up=True, is_of_cost=True),
-    Column("avg_latency_ms", "Avg Latency", lambda t: t.avg_latency_ms),
-    Column("error_rate", "Error Rate", lambda t: t.error_rate),
+COLUMNS: tuple[Column[Compared], ...] = (
+    Column("requests", "Requests", lambda c: c.now.requests, adds_up=True),
+    Column("requests_change", "Change of requests", lambda c: c.requests),
+    Column("total_tokens", "Tokens", lambda c: c.now.total_tokens, adds_up=True),
+    Column("cost_usd", "Cost", lambda c: c.now.cost_usd, adds_up=True, is_of_cost=True),
+    Column("cost_change", "Change of cost", lambda c: c.cost, is_of_cost=True),
+    Column("avg_latency_ms", "Avg Latency", lambda c: c.now.avg_latency_ms),
+    Column("error_rate", "Error Rate", lambda c: c.now.error_rate),
 )
+CHANGES = frozenset({"requests_change", "cost_change"})
+"""The columns that only a table with changes has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class TableRow:
 
     label: str
     link: QueryString
-    totals: Summary
+    sums: Compared
     share: float
     color: int
 
@@ -53,6 +59,9 @@ class Table:
     share_of: str
     back: QueryString | None
     on: QueryString | None
+    has_changes: bool
+    gone: Gone | None
+    """The values without requests in this period; None without changes, or if there are no such values."""
 
     @property
     def last(self) -> int:
@@ -93,16 +102,21 @@ def _tables(report: Report, filters: Filters, facets: Sequence[Facet]) -> list[T
 
 
 def _table(facet: Facet, report: Report, filters: Filters) -> Table:
-    columns = [column for column in COLUMNS if report.viewer.sees_cost or not column.is_of_cost]
+    before = comparison.sums_before(report, filters, facet)
+    hidden = CHANGES if before is None else frozenset()
+    columns = [
+        column for column in COLUMNS if column.key not in hidden and (report.viewer.sees_cost or not column.is_of_cost)
+    ]
+    sums = _compared(report, facet, before or {})
     settings = TableSettings(filters.query, f"{facet.name}:")
     sort, wanted = settings.sort(columns), filters.query.first(FIND[facet.name]).strip()[:LONGEST_SEARCH]
-    values = _sorted(report, facet, wanted, sort, columns)
+    values = _sorted(report, facet, wanted, sort, columns, sums)
     pages, measure = settings.pages(len(values), ROWS), measure_of(sort, columns)
     return Table(
         name=facet.name,
         label=facet.label,
         headers=settings.headers(facet.label, columns, sort),
-        rows=_rows(facet, report, values[pages.start : pages.end], measure, filters),
+        rows=_rows(facet, report, values[pages.start : pages.end], measure, filters, sums),
         total=len(values),
         first=pages.start + 1,
         find=FIND[facet.name] if wanted or len(values) > ROWS else "",
@@ -110,13 +124,24 @@ def _table(facet: Facet, report: Report, filters: Filters) -> Table:
         share_of=measure.label.lower(),
         back=pages.back,
         on=pages.on,
+        has_changes=before is not None,
+        gone=comparison.gone(report, facet, before) if before and not wanted else None,
     )
 
 
+def _compared(report: Report, facet: Facet, before: Mapping[Value, Summary]) -> dict[Value, Compared]:
+    return {value: Compared(sums, before.get(value)) for value, sums in report.sums_by(facet.dimension).items()}
+
+
 def _rows(
-    facet: Facet, report: Report, values: Sequence[Value], measure: Column[Summary], filters: Filters
+    facet: Facet,
+    report: Report,
+    values: Sequence[Value],
+    measure: Column[Compared],
+    filters: Filters,
+    sums: Mapping[Value, Compared],
 ) -> tuple[TableRow, ...]:
-    names, sums = report.names(facet.dimension, values), report.sums_by(facet.dimension)
+    names = report.names(facet.dimension, values)
     # The report's totals may include deleted requests, which these sums leave out, so shares are of their own sum.
     whole = sum(Decimal(measure.amount(one) or 0) for one in sums.values())
     colors = colors_apart(map(str, values)) if facet.name == "model" else {}
@@ -124,7 +149,7 @@ def _rows(
         TableRow(
             label=names[value],
             link=filters.only(facet, (facet.text(value),)),
-            totals=sums[value],
+            sums=sums[value],
             share=share(measure.amount(sums[value]), whole),
             color=colors.get(str(value), 0),
         )
@@ -132,9 +157,15 @@ def _rows(
     )
 
 
-def _sorted(report: Report, facet: Facet, wanted: str, sort: Sort, columns: Sequence[Column[Summary]]) -> list[Value]:
+def _sorted(
+    report: Report,
+    facet: Facet,
+    wanted: str,
+    sort: Sort,
+    columns: Sequence[Column[Compared]],
+    sums: Mapping[Value, Compared],
+) -> list[Value]:
     """The values to show, in order; values with equal amounts are sorted by requests, most first."""
-    sums = report.sums_by(facet.dimension)
     values = report.matching(facet.dimension, sums, wanted) if wanted else list(sums)
     names = report.names(facet.dimension, values) if sort.key == NAME else {}
     return in_order(values, sort, columns, sums.__getitem__, names.__getitem__)

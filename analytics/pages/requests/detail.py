@@ -11,13 +11,14 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from accounts.viewer import Viewer
+from accounts.zones import reader_zone
 from analytics.display import figures
 from analytics.display.colors import color_of
 from analytics.display.cost_badge import badge, tools_used
 from analytics.reports.cost_explanation import Part, dollars_of, explains, parts_of, prices_of
 from analytics.display.local_time import LocalTime
 from analytics.display.missing_cost import WITHOUT_TOOL_FEES
-from analytics.display.session_link import link_to_requests
+from analytics.display.session_link import link_to_session
 from analytics.filters.facets import DEFAULT_PROVIDER, FACET
 from analytics.filters.query_string import QueryString
 from analytics.pages.requests.waterfall import waterfall
@@ -81,7 +82,7 @@ def context(viewer: Viewer, event: UsageEvent) -> dict[str, Any]:
         "waterfall": waterfall(event),
         "breakdown": event.usage_breakdown or [],
         "metadata": json.dumps(event.metadata, indent=2, ensure_ascii=False) if event.metadata else "",
-        "cost": _cost(event) if viewer.sees_cost else None,
+        "cost": _cost(event, reader_zone(viewer)) if viewer.sees_cost else None,
     }
 
 
@@ -100,7 +101,7 @@ def _call(viewer: Viewer, event: UsageEvent) -> list[Fact]:
         Fact("Feature", event.feature, _same(event, "feature", event.feature)),
         Fact("Expert", event.expert_id, _same(event, "expert", event.expert_id)),
         Fact("Template", event.template_id, _same(event, "template", event.template_id)),
-        Fact("Session", event.session_id, link_to_requests(viewer, session) if session else ""),
+        Fact("Session", event.session_id, link_to_session(session) if session else ""),
         Fact("Provider", event.provider),
         Fact("Model", event.model, _same(event, "model", event.model)),
         Fact("Model asked for", event.model_requested),
@@ -166,8 +167,9 @@ def _local(moment: datetime, event: UsageEvent) -> LocalTime:
     return LocalTime.of(moment, event.organization.time_zone)
 
 
-def _cost(event: UsageEvent) -> dict[str, Any]:
-    """The context that explains the cost. The charges are left out if they do not add up to the recorded cost."""
+def _cost(event: UsageEvent, zone: str) -> dict[str, Any]:
+    """The context that explains the cost, with starts of prices in this time zone. The charges are left out if they do
+    not add up to the recorded cost."""
     prices = prices_of([event])
     parts = parts_of(event, prices)
     is_explained = explains(parts, event)
@@ -175,7 +177,7 @@ def _cost(event: UsageEvent) -> dict[str, Any]:
     total = None if event.cost_usd is None else figures.exact_money(event.cost_usd)
     return {
         "badge": badge(event, prices),
-        "parts": [_cost_part(part) for part in parts if part.price and (is_explained or not event.cost_usd)],
+        "parts": [_cost_part(part, zone) for part in parts if part.price and (is_explained or not event.cost_usd)],
         "unrounded": _dollars(unrounded) if is_explained and unrounded != Fraction(event.cost_usd) else "",
         "total": total,
         "heading": f"≥ {total}, {WITHOUT_TOOL_FEES}" if event.without_tool_fees else total,
@@ -198,12 +200,12 @@ def _reported(event: UsageEvent) -> str:
     return f"{said}, {figures.exact_money(abs(difference))} {'more' if difference > 0 else 'less'}."
 
 
-def _cost_part(part: Part) -> CostPart:
+def _cost_part(part: Part, zone: str) -> CostPart:
     price = part.price
     assert price is not None
     whose = {"organization": price.organization_id} if price.organization_id else {}
     history = urlencode({"provider": price.provider, "model": price.model, **whose})
-    since = str(LocalTime.of(price.effective_from, "UTC"))
+    since = str(LocalTime.of(price.effective_from, zone))
     return CostPart(part.model, price, since, history, [_line(charge, part) for charge in part.charges])
 
 

@@ -1,4 +1,4 @@
-"""The page Requests: the event log, newest first."""
+"""The page Requests: the event log, in the order, the columns and the length that the reader chooses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,12 @@ from analytics.display.cost_badge import Badge, badge
 from analytics.reports.cost_explanation import prices_of
 from analytics.display.local_time import LocalTime
 from analytics.filters.filters import UNPRICED, Filters
+from analytics.filters.remembered import Setting
 from analytics.pages import Page
-from analytics.reports import Log, LogCursor, LogPage, Report, with_request_id
+from analytics.pages.requests.columns import COLUMNS, KEYS
+from analytics.pages.requests.layout import ROWS, SIZES, layout_of
+from analytics.pages.requests.listing import SORT, Listing, listing
+from analytics.reports import Report, with_request_id
 from groq_client.names import identity
 from ledger.models import UsageEvent
 
@@ -32,22 +36,21 @@ class RequestRow:
 def results(report: Report, filters: Filters) -> dict[str, Any]:
     viewer, query = report.viewer, filters.query.without("before", "after")
     wanted = identity(filters.query.first("q"))
+    layout = layout_of(viewer, filters)
     if wanted:
-        page, notice = with_request_id(viewer, wanted), retention_notice.of_requests(viewer)
+        shown, notice = Listing(with_request_id(viewer, wanted).events), retention_notice.of_requests(viewer)
     else:
-        page = _page(Log(viewer, filters.selection, filters.only_unpriced, report.retained_from), filters)
-        notice = retention_notice.of_ends(viewer, report.retained_from)
+        shown, notice = listing(report, filters, layout), retention_notice.of_ends(viewer, report.retained_from)
     return {
-        "rows": rows(viewer, page.events),
+        "rows": rows(viewer, shown.events),
+        "list": shown,
+        "layout": layout,
         "wanted": wanted,
         "retention_notice": notice,
         "without_search": query.without("q"),
         "only_unpriced": filters.only_unpriced and not wanted,
         "with_priced": query.without(UNPRICED),
-        "names_organizations": viewer.organization_ids is None,
-        "older": query.replaced("before", (str(page.older),)) if page.older else None,
-        "newer": query.replaced("after", (str(page.newer),)) if page.newer else None,
-        "newest": query if filters.query.first("before") or filters.query.first("after") else None,
+        "first": query if filters.query.first("before") or filters.query.first("after") else None,
     }
 
 
@@ -66,20 +69,13 @@ def rows(viewer: Viewer, events: Sequence[UsageEvent]) -> list[RequestRow]:
     ]
 
 
-def _page(log: Log, filters: Filters) -> LogPage:
-    """The page at the cursor in the query string; the newest page without a valid cursor."""
-    before, after = LogCursor.parse(filters.query.first("before")), LogCursor.parse(filters.query.first("after"))
-    if before is not None:
-        return log.before(before)
-    return log.newest() if after is None else log.after(after)
-
-
 REQUESTS = Page(
     "requests",
     "Requests",
     "analytics/requests/results.html",
     results,
-    settings=("before", "after", "q", UNPRICED),
+    settings=("before", "after", "q", UNPRICED, SORT, COLUMNS, ROWS),
+    remembered=(Setting(COLUMNS, KEYS), Setting(ROWS, frozenset(SIZES))),
     styles=("css/requests.css",),
     script="js/requests.js",
 )

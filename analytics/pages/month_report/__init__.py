@@ -1,0 +1,1 @@
+"""The month report: a month on paper, from the same reports as the Overview."""
