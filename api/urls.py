@@ -3,7 +3,9 @@
 from django.urls import path
 
 from api import figures
+from api.events import EventView
 from api.me import MeView
+from api.sessions import SessionsView
 
 urlpatterns = [
     path("me", MeView.as_view(), name="api-me"),
@@ -17,5 +19,7 @@ urlpatterns = [
     path("providers/<str:provider>", figures.ProviderView.as_view(), name="api-provider"),
     path("users/<int:pk>", figures.UserView.as_view(), name="api-user"),
     path("organizations/<str:slug>/usage", figures.OrganizationUsageView.as_view(), name="api-organization-usage"),
+    path("events/<int:organization_id>-<int:pk>", EventView.as_view(), name="api-event"),
+    path("sessions", SessionsView.as_view(), name="api-sessions"),
     path("admin/usage", figures.AdminUsageView.as_view(), name="api-admin-usage"),
 ]

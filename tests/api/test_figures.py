@@ -26,6 +26,7 @@ def assert_sums(told: Any, events: Iterable[UsageEvent], *, with_cost: bool) -> 
     sums = summed(list(events), with_cost=with_cost)
     assert told["requests"] == sums.requests
     assert told["errors"] == sums.errors
+    assert told["timeouts"] == sums.timeouts
     assert told["successes"] == sums.requests - sums.errors
     assert told["total_tokens"] == sums.total_tokens
     assert told["avg_latency_ms"] == sums.avg_latency_ms
