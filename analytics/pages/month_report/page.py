@@ -16,7 +16,7 @@ from accounts.viewer import Viewer
 from analytics import reports
 from analytics.display import retention_notice
 from analytics.display.local_time import LocalTime
-from analytics.display.unpriced_banner import unpriced
+from analytics.display.unpriced_notice import unpriced
 from analytics.failure import failed
 from analytics.filters import menus
 from analytics.filters.filters import Filters, read_filters
