@@ -34,7 +34,10 @@ def viewer_of(request: Request) -> Viewer:
         key = key_of(request.auth)
         viewer, nothing = Viewer.of_key(key) if key else Viewer.nobody(), "The person of this key may see nothing."
     else:
-        viewer, nothing = Viewer.of(_person_of(request)), "You belong to no organization yet. Ask an Admin to invite you."
+        viewer, nothing = (
+            Viewer.of(_person_of(request)),
+            "You belong to no organization yet. Ask an Admin to invite you.",
+        )
     if not viewer.sees_anything:
         raise PermissionDenied(nothing)
     return viewer

@@ -52,7 +52,7 @@ class EventView(Reading):
     tag = "Events"
 
     def read(self, request: Request, viewer: Viewer, **where: Any) -> Any:
-        event = event_of(viewer, where["organization_id"], where["pk"])
+        event = event_of(viewer, where["organization_id"], where["id"])
         if event is None:
             raise Http404
         told_of = event_told(viewer, event)

@@ -44,7 +44,7 @@ def _name_of(request: Request) -> dict[str, str]:
     return {"kind": "person", "name": str(request.user)}
 
 
-def _organizations(viewer: Viewer) -> list[dict[str, Any]]:
+def _organizations(viewer: Viewer) -> list[Any]:
     seen = Organization.objects.all()
     if viewer.organization_ids is not None:
         seen = seen.filter(pk__in=viewer.organization_ids)

@@ -126,7 +126,10 @@ FILTERS: tuple[Parameter[Any], ...] = (
 )
 """The range and the filters of the dashboard, under the same names."""
 GRAIN = choice(
-    "grain", {"auto": "", "hour": "hour", "day": "day"}, default="auto", means="Alone, up to three days are told by hour."
+    "grain",
+    {"auto": "", "hour": "hour", "day": "day"},
+    default="auto",
+    means="Alone, up to three days are told by hour.",
 )
 COMPARE = choice(
     "compare",

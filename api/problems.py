@@ -34,6 +34,16 @@ class UnavailableError(exceptions.APIException):
     wait = AWAY_SECONDS
 
 
+class BusyError(exceptions.APIException):
+    """There is no place for this request now; after ``wait`` seconds there may be one."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, message: str, wait: int) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
     """The answer to an error in a view; None for one that nobody foresaw, which becomes a 500."""
     if isinstance(error, DatabaseError):
@@ -42,7 +52,7 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
     response = exception_handler(error, context)
     if response is None:
         return None
-    response.data = problem(response.status_code, _detail(error), getattr(error, "parameter", None))
+    response.data = problem(response.status_code, _detail(error), _parameter(error))
     response.content_type = CONTENT_TYPE
     return response
 
@@ -59,6 +69,12 @@ def _detail(error: Exception) -> str:
     if isinstance(error, exceptions.ValidationError):
         return " ".join(_texts(error.detail))
     return str(getattr(error, "detail", "")) or str(error)
+
+
+def _parameter(error: Exception) -> str | None:
+    if isinstance(error, exceptions.ValidationError):
+        return _texts(error.detail)[0].partition(":")[0]
+    return getattr(error, "parameter", None)
 
 
 def _texts(detail: Any, path: str = "") -> list[str]:

@@ -41,7 +41,7 @@ class Door(APIView):
     throttle_classes = (PerMinute,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = OneForm
-    schema = Schema()  # type: ignore[assignment]  # DRF's own descriptor, of which drf-spectacular has no type
+    schema = Schema()
     takes: ClassVar[Sequence[Parameter[Any]]] = ()
     """The parameters of the query string that the view understands."""
     tells: ClassVar[type[Serializer[Any]]]
@@ -64,7 +64,7 @@ class Door(APIView):
         patch_vary_headers(answered, ["Authorization", "Cookie"])
         if isinstance(answered, Response):
             answered.render()
-            answered = _CONDITIONAL.process_response(request._request, answered)
+            answered = _CONDITIONAL.process_response(request._request, answered)  # type: ignore[assignment]
         for name, value in getattr(request, HEADERS, {}).items():
             answered[name] = value
         return answered

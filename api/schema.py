@@ -4,6 +4,7 @@ tell."""
 from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
@@ -21,23 +22,41 @@ PROBLEMS: Mapping[int, str] = {
 }
 
 
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
+    """Describes how a program signs in."""
+
+    target_class = "accounts.bearer.KeyAuthentication"
+    name = "key"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "A key of this ledger that may read: gul_…"}
+
+
 class Schema(AutoSchema):
-    """Describes a view of the API."""
+    """Describes a view of the API, which is a ``reading.Door``."""
+
+    view: Any
 
     global_params = [
         OpenApiParameter(
-            "If-None-Match", str, OpenApiParameter.HEADER, description="The ETag of a former answer: 304 if it still is so."
+            "If-None-Match",
+            str,
+            OpenApiParameter.HEADER,
+            description="The ETag of a former answer: 304 if it still is so.",
         )
     ]
 
     def get_tags(self) -> list[str]:
         return [self.view.tag]
 
-    def get_override_parameters(self) -> list[OpenApiParameter]:
+    def get_override_parameters(self) -> Any:
         return [*map(_described, self.view.takes), *(self.global_params if self.method == "GET" else ())]
 
     def get_summary(self) -> str:
         return str(self.get_description()).partition(".")[0]
+
+    def get_request_serializer(self) -> Any:
+        return getattr(self.view, "asks", None) if self.method == "POST" else None
 
     def get_response_serializers(self) -> Any:
         answers: dict[Any, Any] = self.answers()
@@ -47,8 +66,10 @@ class Schema(AutoSchema):
 
     def answers(self) -> dict[Any, Any]:
         """What the view answers if all is well, by status and perhaps content type."""
-        answers: dict[Any, Any] = self.view.answers() if hasattr(self.view, "answers") else {200: self.view.tells}
-        return answers
+        if hasattr(self.view, "answers"):
+            answers: dict[Any, Any] = self.view.answers()
+            return answers
+        return {201: self.view.adds} if self.method == "POST" and hasattr(self.view, "adds") else {200: self.view.tells}
 
 
 def _described(parameter: Parameter[Any]) -> OpenApiParameter:

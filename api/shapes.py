@@ -5,6 +5,7 @@ absent, neither null nor zero.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -14,12 +15,23 @@ HIDDEN_WITH_COST = ("cost_usd", "unpriced", "without_tool_fees", "tool_cost_usd"
 """What is absent for viewers who may not see costs: it is a cost, or would tell about costs."""
 
 
+MOST_TOKENS = 10_000_000
+
+
 class Shape(serializers.Serializer[Any]):
     """A shape. It only tells; nothing is read with it."""
 
 
 def dollars(help_text: str, *, allow_null: bool = False) -> serializers.DecimalField:
     return serializers.DecimalField(None, 9, required=False, allow_null=allow_null, help_text=help_text)
+
+
+def rate(help_text: str = "") -> serializers.DecimalField:
+    return serializers.DecimalField(None, 9, allow_null=True, help_text=help_text)
+
+
+def given_rate(help_text: str = "") -> serializers.DecimalField:
+    return serializers.DecimalField(None, 9, required=False, min_value=Decimal(0), help_text=help_text)
 
 
 def whole(help_text: str = "", *, required: bool = True) -> serializers.IntegerField:
@@ -237,7 +249,7 @@ class NullableText(serializers.CharField):
     def __init__(self, help_text: str = "", **kwargs: Any) -> None:
         super().__init__(help_text=help_text, allow_null=True, **kwargs)
 
-    def to_representation(self, value: Any) -> str | None:
+    def to_representation(self, value: Any) -> Any:
         return str(value) or None
 
 
@@ -291,9 +303,7 @@ class EventShape(Shape):
     reported_cost_usd = dollars("The cost that the sender of the event computed.", allow_null=True)
     price_version = serializers.IntegerField(source="price_id", allow_null=True, required=False)
     tool_price_version = serializers.IntegerField(source="tool_price_id", allow_null=True, required=False)
-    usage_breakdown = serializers.JSONField(
-        allow_null=True, required=False, help_text="The parts of a compound call."  # type: ignore[call-arg]
-    )
+    usage_breakdown = serializers.JSONField(required=False, help_text="The parts of a compound call, or null.")
 
     def get_id(self, event: Any) -> str:
         return f"{event.organization_id}-{event.pk}"
@@ -370,6 +380,139 @@ class SessionsShape(Shape):
     sessions = SessionShape(many=True)
 
 
+class RatesShape(Shape):
+    """A version of a price. Rates are dollars; null means that usage of this unit has no cost."""
+
+    id = whole("As price_version in events.")
+    provider = serializers.CharField()
+    model = serializers.CharField()
+    organization_id = serializers.IntegerField(allow_null=True, help_text="Null: everybody's.")
+    input_usd_per_1k_tokens = rate()
+    cached_input_usd_per_1k_tokens = rate("Null: the input price.")
+    output_usd_per_1k_tokens = rate()
+    audio_usd_per_hour = rate()
+    audio_minimum_seconds = whole("A request is billed for at least this long.")
+    usd_per_1k_characters = rate()
+    tool_rates = serializers.DictField(
+        child=serializers.DecimalField(None, 9), help_text="For a thousand uses of each built-in tool."
+    )
+    enabled = serializers.BooleanField(help_text="Whether new calls have a cost.")
+    follows_everybody = serializers.BooleanField(help_text="Whether it ends an organization's own price.")
+    effective_from = serializers.DateTimeField()
+    source_note = serializers.CharField(allow_blank=True)
+
+
+class NewPriceShape(Shape):
+    """A new version of a price. Amounts are dollars, as numbers or texts; a unit without a rate has no cost."""
+
+    provider = serializers.CharField(required=False, default="groq")
+    model = serializers.CharField(max_length=200)
+    organization = serializers.IntegerField(required=False, help_text="The id of one organization; else everybody's.")
+    input_usd_per_1k_tokens = given_rate()
+    cached_input_usd_per_1k_tokens = given_rate("Without: the input price.")
+    output_usd_per_1k_tokens = given_rate()
+    audio_usd_per_hour = given_rate()
+    audio_minimum_seconds = serializers.IntegerField(required=False, default=10, min_value=0)
+    usd_per_1k_characters = given_rate()
+    tool_rates = serializers.DictField(child=serializers.DecimalField(None, 9), required=False)
+    enabled = serializers.BooleanField(required=False, default=True)
+    effective_from = serializers.DateTimeField(required=False, help_text="Without: now.")
+    source_note = serializers.CharField(required=False, max_length=500)
+    newest_seen = serializers.IntegerField(
+        required=False,
+        help_text="The id of the newest version you know of: refused if somebody has added another since.",
+    )
+
+
+class PricesShape(Shape):
+    next = serializers.URLField(allow_null=True, help_text="The page of earlier entries.")
+    prices = RatesShape(many=True, help_text="The last entered first.")
+
+
+class ModelShape(Shape):
+    """What is known of a model. Null, or an empty list, stands for what is not known."""
+
+    provider = serializers.CharField()
+    model = serializers.CharField()
+    name = NullableText()
+    maker = NullableText()
+    capabilities = serializers.ListField(child=serializers.CharField())
+    languages = serializers.ListField(child=serializers.CharField())
+    context_tokens = serializers.IntegerField(allow_null=True)
+    max_output_tokens = serializers.IntegerField(allow_null=True)
+    status = serializers.CharField(allow_null=True, help_text="current, preview, retiring or retired.")
+    retires_on = serializers.DateField(allow_null=True)
+    replaced_by = NullableText()
+    is_system = serializers.BooleanField(help_text="Whether it is charged at the prices of the models that it uses.")
+    is_free = serializers.BooleanField(required=False, help_text="Absent if you may not see prices.")
+    price = RatesShape(required=False, allow_null=True, help_text="In force now. Absent if you may not see prices.")
+
+
+class ModelsShape(Shape):
+    models = ModelShape(many=True)
+
+
+class OneModelShape(UsageShape):
+    """What a model can do, and what its use comes to."""
+
+    model = ModelShape()
+
+
+class HealthShape(Shape):
+    """The calls of the last hour."""
+
+    requests = whole()
+    errors = whole()  # type: ignore[assignment]
+    p50_ms = serializers.FloatField()
+
+
+class ProviderShape(SummaryShape):
+    provider = serializers.CharField()
+    models = whole("That can still be called.")
+    free = whole("Of these, those that cost nothing. Absent if you may not see prices.", required=False)
+    paid = whole("Absent if you may not see prices.", required=False)
+    last_hour = HealthShape(allow_null=True, help_text="Null without calls.")
+
+
+class ProvidersShape(RangeShape):
+    providers = ProviderShape(many=True)
+
+
+class EstimateQuestion(Shape):
+    """A call that is not made: messages, or the amounts themselves."""
+
+    model = serializers.CharField(required=False, max_length=200, help_text="Without it: every model with a price.")
+    provider = serializers.CharField(required=False, max_length=50, default="groq")
+    messages = serializers.ListField(
+        child=serializers.DictField(), required=False, max_length=1_000, help_text="As chat completions take them."
+    )
+    output_tokens = serializers.IntegerField(default=500, min_value=0, max_value=MOST_TOKENS)
+    input_tokens = serializers.IntegerField(default=0, min_value=0, max_value=MOST_TOKENS)
+    cached_tokens = serializers.IntegerField(default=0, min_value=0, max_value=MOST_TOKENS)
+    audio_seconds = serializers.DecimalField(12, 3, default=Decimal(0), min_value=Decimal(0))
+    characters = serializers.IntegerField(default=0, min_value=0, max_value=MOST_TOKENS)
+
+
+class EstimateShape(Shape):
+    """What the call would cost on one model."""
+
+    provider = serializers.CharField()
+    model = serializers.CharField()
+    cost_usd = serializers.DecimalField(None, 9)
+    input_tokens = whole()
+    output_tokens = whole()
+    characters = whole()
+    is_exact = serializers.BooleanField(help_text="Whether the tokens were counted in the model's own vocabulary.")
+    is_own_price = serializers.BooleanField()
+    is_too_long = serializers.BooleanField(help_text="Whether the model cannot take this much.")
+
+
+class EstimatesShape(Shape):
+    estimates = EstimateShape(many=True, help_text="The cheapest first.")
+    retired = whole("Models that are left out because nobody can call them any more.")
+    others = whole("Models that are left out because they are charged by something else.")
+
+
 def told(shape: type[Shape], value: Any, /, **more: Any) -> Mapping[str, Any]:
     """A value in its shape, after further members."""
     return {**more, **_one(shape).to_representation(value)}
@@ -379,6 +522,3 @@ def told(shape: type[Shape], value: Any, /, **more: Any) -> Mapping[str, Any]:
 def _one(shape: type[Shape]) -> Shape:
     """A shape is made once: to make its fields takes longer than to tell a value."""
     return shape()
-
-
-

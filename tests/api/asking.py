@@ -1,16 +1,22 @@
 """Somebody who asks the API. Every answer has to fit the shape that the OpenAPI document gives it."""
 
+import copy
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qs
 
 import jsonschema
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import resolve
 
-from accounts import api_keys
-from accounts.models import ApiKey, Organization, User
+from accounts import api_keys, bearer
+from accounts.models import ApiKey, Organization, Role, User
+from api.document import document as made
 from tests.cast import signed_in
+from tests.running_demo import wait_until
 
 ROOT = "/api/v1/"
 
@@ -26,15 +32,20 @@ class Asker:
         assert response.status_code == status, response.content.decode()
         return response.json()
 
+    def follow(self, address: str) -> Any:
+        """The answer at a link of an answer."""
+        path, _, query = address.partition(ROOT)[2].partition("?")
+        return self.ask(path, **parse_qs(query))
+
     def response(self, path: str, *, headers: dict[str, str] | None = None, **query: Any) -> Any:
         query = {name.rstrip("_"): value for name, value in query.items()}
-        response = self.client.get(ROOT + path, query, headers={**self._authorization, **(headers or {})})
-        if response["Content-Type"] in ("application/json", "application/problem+json"):
+        response = self.client.get(ROOT + path, query, headers={**self.authorization, **(headers or {})})
+        if response.get("Content-Type") in ("application/json", "application/problem+json"):
             assert_fits(ROOT + path, response)
         return response
 
     @property
-    def _authorization(self) -> dict[str, str]:
+    def authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.secret}"} if self.secret else {}
 
 
@@ -46,15 +57,26 @@ def key(organization: Organization, name: str = "reader", **fields: Any) -> Aske
     """A program with a new key, which may read unless told otherwise."""
     by = User.objects.get_or_create(username="maker of keys")[0]
     made = ApiKey(organization=organization, name=name, **{"may_call": False, "may_read": True, **fields})
-    return Asker(Client(), api_keys.create(made, by=by))
+    secret = api_keys.create(made, by=by)
+    assert bearer.keyring.wait_until_ready()
+    wait_until(lambda: bearer.keyring.find(secret) is not None, 20)
+    return Asker(Client(), secret)
+
+
+def member(organization: Organization, handle: str) -> User:
+    """Somebody whom calls named, and who has been made a member since."""
+    user = User.objects.get(organization=organization, handle=handle)
+    user.is_active, user.email = True, f"{handle}@example.org"
+    user.set_password("x")
+    user.save()
+    user.groups.add(Group.objects.get(name=Role.USER))
+    return User.objects.get(pk=user.pk)
 
 
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI document, with shapes that allow no other members."""
-    from api.document import document as made
-
-    found: dict[str, Any] = made()
+    found = copy.deepcopy(made())
     for shape in found["components"]["schemas"].values():
         if shape.get("type") == "object" and "properties" in shape:
             shape["additionalProperties"] = False
@@ -71,6 +93,4 @@ def assert_fits(path: str, response: Any) -> None:
 
 
 def _as_in_document(route: str) -> str:
-    import re
-
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)

@@ -8,7 +8,7 @@ import pytest
 
 from accounts.models import Organization, Project, User
 from ledger.models import UsageEvent
-from tests.api.asking import Asker, key, person
+from tests.api.asking import Asker, key, member, person
 from tests.ledger.calls import summed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,7 +73,8 @@ def assert_every_figure(asker: Asker, ledger: list[UsageEvent], sees: Sees, *, w
     assert [row["total_tokens"] for row in people] == sorted((row["total_tokens"] for row in people), reverse=True)
     found = asker.ask("breakdown", **RANGE, by="model", then="feature", limit=1_000)
     pairs = {tuple(part["value"] for part in row["key"]): row for row in found["rows"]}
-    assert set(pairs) == {(e.model, e.feature) for e in hits} and found["number"] == len(pairs)
+    assert set(pairs) == {(e.model, e.feature) for e in hits}
+    assert found["number"] == len(pairs)
     for pair, row in pairs.items():
         assert_sums(row, (e for e in hits if (e.model, e.feature) == pair), with_cost=with_cost)
     series = asker.ask("series", **RANGE, by="model")
@@ -102,7 +103,7 @@ def test_an_admin_reads_the_organization(ledger: list[UsageEvent], admin: User, 
 
 
 def test_a_user_reads_the_own_share_and_no_cost(ledger: list[UsageEvent], acme: Organization) -> None:
-    ann = _member(acme, "ann")
+    ann = member(acme, "ann")
     assert_every_figure(person(ann), ledger, lambda event: event.user_id == ann.pk, with_cost=False)
     refused = person(ann).ask("top-users", 400, by="cost")
     assert refused["parameter"] == "by"
@@ -121,7 +122,7 @@ def test_a_key_of_a_project_reads_the_project(ledger: list[UsageEvent], acme: Or
 
 
 def test_a_key_of_a_person_reads_what_the_person_sees(ledger: list[UsageEvent], acme: Organization) -> None:
-    ann = _member(acme, "ann")
+    ann = member(acme, "ann")
     assert_every_figure(key(acme, user=ann), ledger, lambda event: event.user_id == ann.pk, with_cost=False)
 
 
@@ -139,17 +140,3 @@ def test_an_admin_compares_periods(ledger: list[UsageEvent], admin: User) -> Non
     assert_rows(found["by_type"], hits, lambda e: e.feature, with_cost=True)
     assert_rows(found["by_user"], hits, lambda e: e.user_id or 0, with_cost=True)
     assert len(found["daily"]) == 12
-
-
-def _member(organization: Organization, handle: str) -> User:
-    """Somebody whom calls named and who has been made a member since."""
-    from django.contrib.auth.models import Group
-
-    from accounts.models import Role
-
-    user = User.objects.get(organization=organization, handle=handle)
-    user.is_active, user.email = True, f"{handle}@example.org"
-    user.set_password("x")
-    user.save()
-    user.groups.add(Group.objects.get(name=Role.USER))
-    return User.objects.get(pk=user.pk)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from accounts.models import Organization
 from accounts import bearer
+from accounts.models import Organization
 from gateway.rates import CALLS, Rates, shared_windows
 from ledger.models import UsageEvent
 from tests.gateway.ingestion.conftest import NewSender
