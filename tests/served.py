@@ -13,7 +13,7 @@ from django.db import connections
 
 from tests.running_demo import ROOT, free_port, wait_until
 
-START_SECONDS, STOP_SECONDS = 60, 20
+START_SECONDS, STOP_SECONDS = 180, 60
 
 
 @contextmanager

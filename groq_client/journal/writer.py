@@ -161,7 +161,7 @@ class Writer:
         if self._is_full:  # memory became full after the last write, or the disk failed then
             self._hand_over()
         self._look_again()
-        if self._has_backlog and not self._destination.is_away:
+        if self._has_backlog and not self._is_closed and not self._destination.is_away:
             self._replay()
 
     def _write(self) -> None:
@@ -231,8 +231,8 @@ class Writer:
             self._has_backlog = True
 
     def _replay(self) -> None:
-        """Replay one file after another, as long as no call of this process waits."""
-        while not self._waiting:
+        """Replay one file after another, as long as no call of this process waits and the writer is not closed."""
+        while not (self._waiting or self._is_closed):
             found = replay(self._journal.directory, self._destination, files=1)
             if not found.files:
                 self._has_backlog = found.waiting > 0

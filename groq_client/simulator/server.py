@@ -17,7 +17,7 @@ from groq_client.simulator.app import Simulator
 from groq_client.simulator.incoming import ReceivedRequest
 
 _KEEP = 10_000
-_START_TIMEOUT = 30
+_START_TIMEOUT = 120
 
 
 class CannotListenError(Exception):

@@ -94,7 +94,7 @@ def test_the_list_costs_the_same_for_ten_thousand(
     # Session, person, organization, count, people, their groups.
     with django_assert_num_queries(6):
         response = client.get(f"/organization/{acme.pk}/members/", {"page": "3", "q": "person"})
-    assert response.content.count(b"<tr>") == 1 + 50
+    assert response.content.count(b"<tr ") == 1 + 50
     assert b"101\xe2\x80\x93150 of 10000" in response.content
     assert b"?page=4&amp;q=person" in response.content
 

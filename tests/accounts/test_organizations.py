@@ -45,7 +45,7 @@ def test_many_organizations_cost_no_more_queries(
     Organization.objects.bulk_create(Organization(name=f"o{n}", slug=f"o{n}") for n in range(60))
     with django_assert_num_queries(4):  # session, person, count, rows
         response = root.get("/organizations/", {"page": "1"})
-    assert response.content.count(b"<tr>") == 1 + 50
+    assert response.content.count(b"<tr ") == 1 + 50
 
 
 def test_people_without_an_organization_are_found(root: Client, stranger: User, user: User) -> None:

@@ -58,13 +58,13 @@ def page(client: Client, query: str = "") -> str:
 
 def changes(html: str, table: str = "model") -> dict[str, dict[str, str]]:
     """For each row of a table the texts of its changes."""
-    body = re.search(rf'table-{table}-title">.*?<tbody>(.*?)</tbody>', html, re.DOTALL)
+    body = re.search(rf'table-{table}-title">.*?<tbody[^>]*>(.*?)</tbody>', html, re.DOTALL)
     assert body
     return {
         text(row.split("</a>")[0]): {
-            name: text(cell) for name, cell in re.findall(r'<td class="(\w+)-change"[^>]*>(.*?)</td>', row, re.DOTALL)
+            name: text(cell) for name, cell in re.findall(r'<td[^>]* class="(\w+)-change[^>]*>(.*?)</td>', row, re.DOTALL)
         }
-        for row in re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+        for row in re.findall(r"<tr[^>]*>(.*?)</tr>", body[1], re.DOTALL)
     }
 
 

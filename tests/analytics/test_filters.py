@@ -62,7 +62,7 @@ def page(client: Client, query: str = "") -> str:
 
 
 def rows(html: str, table: str) -> list[str]:
-    body = re.search(rf'table-{table}-title">.*?<tbody>(.*?)</tbody>', html, re.DOTALL)
+    body = re.search(rf'table-{table}-title">.*?<tbody[^>]*>(.*?)</tbody>', html, re.DOTALL)
     assert body
     return re.findall(r'<span class="name">([^<]*)</span>', body[1])
 

@@ -71,9 +71,9 @@ def text(html: str) -> str:
 
 def lines(html: str, table: str = "models-title") -> dict[str, list[str]]:
     """Rows of a table: the name, and the text of its cells."""
-    body = re.search(rf'aria-labelledby="{table}">.*?<tbody>(.*?)</tbody>', html, re.DOTALL)
+    body = re.search(rf'aria-labelledby="{table}">.*?<tbody[^>]*>(.*?)</tbody>', html, re.DOTALL)
     assert body
-    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", body[1], re.DOTALL)
     return {_name(row): [text(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)] for row in rows}
 
 
@@ -90,7 +90,7 @@ def cards(html: str) -> dict[str, str]:
 
 
 def row_of(html: str, model: str) -> str:
-    return text(next(row for row in re.findall(r"<tr>.*?</tr>", html, re.DOTALL) if f">{model}<" in row))
+    return text(next(row for row in re.findall(r"<tr[^>]*>.*?</tr>", html, re.DOTALL) if f">{model}<" in row))
 
 
 # The table

@@ -70,7 +70,7 @@ def cards(html: str) -> dict[str, str]:
 
 
 def rows(html: str) -> dict[str, list[str]]:
-    found = re.findall(r'<tr>\s*<th scope="row">(.*?)</th>(.*?)</tr>', html, re.DOTALL)
+    found = re.findall(r'<tr[^>]*>\s*<th[^>]* scope="row">(.*?)</th>(.*?)</tr>', html, re.DOTALL)
     return {
         text(name): [text(cell) for cell in re.findall(r"<td.*?>(.*?)</td>", rest, re.DOTALL)] for name, rest in found
     }

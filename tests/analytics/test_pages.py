@@ -88,9 +88,9 @@ def chart_data(html: str) -> Any:
 
 def lines(html: str, table: str) -> dict[str, list[str]]:
     """Rows of a table: the name, and the text of its cells."""
-    body = re.search(rf'table-{table}-title">.*?<tbody>(.*?)</tbody>', html, re.DOTALL)
+    body = re.search(rf'table-{table}-title">.*?<tbody[^>]*>(.*?)</tbody>', html, re.DOTALL)
     assert body, f"no table by {table}"
-    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", body[1], re.DOTALL)
     return {_text(row.split("</a>")[0]): [_text(c) for c in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in rows}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
@@ -15,11 +15,16 @@ from tests.cast import signed_in
 
 SignedIn = Callable[..., Page]
 AXE = Axe().axe_script
+PATIENCE_MS = 30_000
+"""A busy machine is slow and may not fail a test. Playwright itself waits 5 seconds for what is expected."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One for a module and no longer: this thread has an event loop meanwhile, and asynchronous tests need theirs."""
+    """One for this folder and no longer: this thread has an event loop meanwhile, and asynchronous tests need theirs.
+
+    Tests do not share a window: ``sign_in`` opens each page in a new context, with cookies and a storage of its own.
+    """
     path = chromium()
     if path is None:
         if os.environ.get("FORBID_SKIP") == "1":
@@ -27,6 +32,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(INSTALL)
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Django would refuse to work in a thread with an event loop
+        expect.set_options(timeout=PATIENCE_MS)
         running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield running
         running.close()
@@ -54,7 +60,7 @@ def sign_in(browser: Browser, live_server: LiveServer) -> Iterator[SignedIn]:
         scheme: Any = theme
         more = {"viewport": viewport, "color_scheme": scheme, "reduced_motion": "reduce"} | more  # colours do not fade
         context = browser.new_context(base_url=server, **more)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         if person is not None:
             session = signed_in(person).cookies["sessionid"].value
@@ -82,7 +88,9 @@ def accessibility_violations(page: Page) -> list[str]:
     """What axe-core finds wrong with a page, a line each."""
     if not page.evaluate("'axe' in window"):  # Half a megabyte: once for a document, however often it is looked at.
         page.evaluate(AXE)
-    violations = page.evaluate("axe.run({resultTypes: ['violations']}).then(results => results.violations)")
+    # Files are only fetched again for what axe-core asks a person to look at, and for a rule that is not in use.
+    options = "{resultTypes: ['violations'], preload: false}"
+    violations = page.evaluate(f"axe.run({options}).then(results => results.violations)")
     return [
         f"{violation['id']}: {node['target']} {node.get('failureSummary', '')}"
         for violation in violations

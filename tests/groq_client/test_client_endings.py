@@ -368,9 +368,9 @@ def test_a_time_out_before_the_answer_used_what_was_sent(
 
 
 def test_a_time_out_between_chunks_keeps_what_was_delivered(sides: Sides, memory: Memory) -> None:
-    slowly = {"x-sim-chunks": "5", "x-sim-chunk-delay-ms": "2000"}
-    bare = sides.bare("end", model=MODEL, timeout=0.3, extra_headers=slowly)
-    ours = sides.ours("end", model=MODEL, timeout=0.3, extra_headers=slowly)
+    slowly = {"x-sim-chunks": "5", "x-sim-chunk-delay-ms": "20000"}
+    bare = sides.bare("end", model=MODEL, timeout=1, extra_headers=slowly)
+    ours = sides.ours("end", model=MODEL, timeout=1, extra_headers=slowly)
     same(ours, bare)
     call = memory.only
     assert (call.status, call.error_code, call.http_status) == ("error", "timeout", 200)

@@ -742,7 +742,7 @@ def test_a_stream_that_ends_half_way(client: groq.Groq) -> None:
 
 
 def test_a_stream_that_is_never_done(client: groq.Groq) -> None:
-    chunks, error = collect(stream(client.with_options(timeout=0.3), "sim/never-done"))
+    chunks, error = collect(stream(client.with_options(timeout=1), "sim/never-done"))
     assert isinstance(error, httpx.ReadTimeout)
     assert chunks[-1].choices[0].finish_reason == "stop"
 

@@ -179,7 +179,7 @@ def test_a_megabyte_of_spaces_is_counted_quickly() -> None:
     tokens.warm_up()
     started = time.thread_time()  # of the processor: others may want it too
     counted = count_text(" " * 2**20, GPT)
-    assert time.thread_time() - started < 0.25
+    assert time.thread_time() - started < 1
     assert 1_000 < counted < 20_000
 
 

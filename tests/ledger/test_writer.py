@@ -33,6 +33,7 @@ from groq_client.journal import journal, writer
 from groq_client.journal.call_json import call_from_json, call_to_json
 from groq_client.journal.destination import Outcome
 from groq_client.journal.late import LateCalls
+from groq_client.simulator.server import running_simulator
 from ledger.journal import dead_letters, settle
 from ledger.journal.recorder import LedgerRecorder
 from ledger.journal.replay import replay_dead_letters, replay_journals
@@ -121,13 +122,15 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def test_a_call_is_in_the_ledger_within_a_second_though_nobody_waits(recorder: LedgerRecorder) -> None:
-    make(recorder, request_id="a")
-    assert recorder.flush(5)
-    make(recorder, request_id="b")
-    deadline = time.monotonic() + 1
-    while len(ids()) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert ids() == ["a", "b"]
+    make(recorder, request_id="0")
+    assert recorder.flush(20)
+    seconds = []
+    for n in range(1, 4):  # a busy machine may be late once
+        began = time.monotonic()
+        make(recorder, request_id=str(n))
+        wait_until(lambda n=n: str(n) in ids())  # type: ignore[misc]
+        seconds.append(time.monotonic() - began)
+    assert min(seconds) < 1
 
 
 def test_the_synchronous_mode_waits_for_the_row(recorder: LedgerRecorder, settings: Any) -> None:
@@ -141,7 +144,7 @@ def test_the_synchronous_mode_waits_for_the_row(recorder: LedgerRecorder, settin
 def test_a_call_is_recorded_though_its_caller_rolls_back(acme: Organization, recorder: LedgerRecorder) -> None:
     with pytest.raises(RuntimeError), transaction.atomic():
         make(recorder, organization=acme.slug)
-        assert recorder.flush(5)
+        assert recorder.flush(20)
         raise RuntimeError
     assert UsageEvent.objects.count() == 1
 
@@ -157,14 +160,14 @@ def test_many_threads_share_transactions(
         thread.start()
     for thread in threads:
         thread.join()
-    assert recorder.flush(5)
+    assert recorder.flush(20)
     assert UsageEvent.objects.count() == 100
     assert len(batches) < 50
 
 
 def test_what_is_recorded_leaves_no_file_behind(recorder: LedgerRecorder, directory: Path) -> None:
     make(recorder)
-    assert recorder.flush(5)
+    assert recorder.flush(20)
     assert len(files(directory)) == 1
     recorder._writer.close()
     assert files(directory) == []
@@ -178,7 +181,7 @@ def test_a_large_file_is_left_for_a_new_one(
     recorder.start(still_open)
     for _ in range(30):
         make(recorder)
-        assert recorder.flush(5)
+        assert recorder.flush(20)
     recorder._writer.close()  # this waits until the thread has done its work after the last flush
     (text,) = files(directory)
     assert len(text) < 4_000
@@ -188,7 +191,7 @@ def test_a_large_file_is_left_for_a_new_one(
 def test_usage_debug_logs_each_event(recorder: LedgerRecorder, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "usage.recording"):
         make(recorder, request_id="look-at-me")
-        assert recorder.flush(5)
+        assert recorder.flush(20)
     assert "look-at-me" in caplog.text
 
 
@@ -200,7 +203,7 @@ def test_calls_wait_while_the_database_is_away(acme: Organization, recorder: Led
         make(recorder, organization=acme.slug)
     assert not recorder.flush(timeout=0.1)
     outage.on = False
-    assert recorder.flush(timeout=5)
+    assert recorder.flush(timeout=20)
     assert UsageEvent.objects.count() == 5
 
 
@@ -213,7 +216,7 @@ def test_the_journal_does_not_grow_while_nothing_happens(
     assert not recorder.flush(0.1)
     assert files(directory) == [before]
     outage.on = False
-    assert recorder.flush(5)
+    assert recorder.flush(20)
 
 
 def test_what_memory_has_no_room_for_waits_in_files(
@@ -227,7 +230,7 @@ def test_what_memory_has_no_room_for_waits_in_files(
     assert not recorder.flush(0.1)
     assert len(files(directory)) > 1
     outage.on = False
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while ids() != names and time.monotonic() < deadline:
         time.sleep(0.02)
     assert ids() == names
@@ -249,7 +252,7 @@ def test_who_waits_for_the_ledger_waits_for_what_was_left_to_files_too(
     assert waiting.is_alive()
     assert recorder._writer._is_handed_over
     outage.on = False
-    waiting.join(5)
+    waiting.join(20)
     assert done == [True]
     assert UsageEvent.objects.count() == 11
 
@@ -273,7 +276,7 @@ def test_what_finds_no_room_while_files_are_changed_is_not_forgotten(
     time.sleep(0.1)
     assert not late
     outage.on = False
-    assert recorder.flush(5)
+    assert recorder.flush(20)
     assert ids() == ["a", "b", "c", "late"]
 
 
@@ -295,7 +298,7 @@ def test_live_calls_do_not_wait_until_all_files_are_replayed(
     monkeypatch.setattr(settle, "record", record)
     recorder._writer._ensure_thread()
     recorder._writer._waiting._wake.put(None)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while len(ids()) < 4 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert order == ["0", "live", "1", "2"]
@@ -315,7 +318,7 @@ def test_after_a_failure_the_writer_goes_on_without_being_called(
     recorder._writer._has_backlog = False
     monkeypatch.setattr(settle, "settle", settle_after_a_failure)
     make(recorder, request_id="a")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not ids() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert ids() == ["a"]
@@ -417,7 +420,7 @@ def test_a_call_that_nobody_can_write_down_holds_up_no_other(recorder: LedgerRec
     with pytest.raises(ValueError, match="Circular"):  # the client catches this error
         recorder.finish(call(provider=endless))
     make(recorder, request_id="next")
-    assert recorder.flush(5)
+    assert recorder.flush(20)
     assert (ids(), dead_letters.number_kept) == (["next"], before + 1)
 
 
@@ -437,7 +440,7 @@ def test_a_request_id_that_is_told_with_other_figures_is_warned_about(
     made = call(request_id="a")
     for one in (made, made, replace(made, usage=usage(7, 8))):
         recorder.finish(one)
-        assert recorder.flush(5)
+        assert recorder.flush(20)
     reason = conflict_of("a", "input_tokens, output_tokens")
     assert [record.getMessage()[: len(reason)] for record in caplog.records if record.levelname == "WARNING"] == [
         reason
@@ -456,7 +459,7 @@ def test_calls_of_two_processes_with_one_request_id_are_both_recorded(
     for one in (first, second):
         recorder = make_recorder()
         recorder.finish(one)
-        assert recorder.flush(5)
+        assert recorder.flush(20)
         recorder._writer.close()  # otherwise its thread may replay the file first
     (directory / "1.journal").write_text(f"E{call_to_json(second)}\n")
     assert replay_journals().ended == 1
@@ -531,7 +534,7 @@ def test_a_signals_handler_may_call_while_the_thread_is_started(
     monkeypatch.setattr(threading.Thread, "start", start)
     make(recorder, request_id="interrupted")
     assert writers() == before + 1
-    assert recorder.flush(5)
+    assert recorder.flush(20)
     assert ids() == ["from the handler", "interrupted"]
 
 
@@ -546,7 +549,7 @@ def test_a_thread_that_could_not_be_started_is_by_the_next_call(
         full.setattr(background, "RETRY_SECONDS", 60)
         make(recorder, request_id="a")
     make(recorder, request_id="b")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while len(ids()) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert ids() == ["a", "b"]
@@ -566,7 +569,7 @@ def test_wherever_the_start_of_the_thread_is_interrupted_the_next_call_starts_it
             except KeyboardInterrupt:
                 make(recorder, request_id=f"{names[-1]} again")
         is_interrupted = interruptions == [len(names)]
-        assert recorder.flush(5), names[-1]
+        assert recorder.flush(20), names[-1]
     assert len(names) > 30
     assert [name for name in ids() if "again" not in name] == names
 
@@ -612,7 +615,7 @@ def test_beyond_the_limit_of_the_journal_a_call_is_set_aside_and_counted(
     assert dead_letters.number_kept == before + 1
     assert "the-lost-one" in caplog.text
     outage.on = False
-    assert recorder.flush(timeout=5)
+    assert recorder.flush(timeout=20)
 
 
 def test_a_call_that_the_ledger_refuses_is_set_aside_and_does_not_hold_up_the_others(
@@ -621,7 +624,7 @@ def test_a_call_that_the_ledger_refuses_is_set_aside_and_does_not_hold_up_the_ot
     before = dead_letters.number_kept
     for one in (call(), call(usage=usage(-5, 1), request_id="bad"), call()):
         recorder.finish(one)
-    assert recorder.flush(timeout=5)
+    assert recorder.flush(timeout=20)
     assert UsageEvent.objects.count() == 2
     assert dead_letters.number_kept == before + 1
     (line,) = (directory / dead_letters.DEAD_LETTERS).read_text().splitlines()
@@ -660,7 +663,7 @@ def test_what_was_set_aside_can_be_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(settle, "record", lambda calls: 1 / 0)
         make(recorder, request_id="a")
-        assert recorder.flush(5)
+        assert recorder.flush(20)
     assert ids() == []
     assert replay_dead_letters() == (1, 0)
     assert ids() == ["a"]
@@ -674,7 +677,7 @@ def test_a_server_that_hangs_does_not_hold_the_caller(
     and the next one does not wait."""
     pool.close()  # the pool then has only one connection, the one to stop
     make(recorder)
-    assert recorder.flush(5)
+    assert recorder.flush(20)
     with pool.ledger_connection() as held:
         pid = held.info.backend_pid
     settings.RECORDING_TIMEOUT_MS = 300
@@ -706,19 +709,19 @@ def test_a_standby_that_takes_no_writes_is_waited_for(
     monkeypatch.setattr(record, "_write", write)
     before = dead_letters.number_kept
     make(recorder)
-    assert recorder.flush(timeout=5)
+    assert recorder.flush(timeout=20)
     assert (UsageEvent.objects.count(), dead_letters.number_kept) == (1, before)
 
 
 def test_a_stopped_connection_is_replaced(acme: Organization, recorder: LedgerRecorder) -> None:
     """The server restarts between two calls: the second call notices and is recorded all the same."""
     make(recorder)
-    assert recorder.flush(timeout=5)
+    assert recorder.flush(timeout=20)
     with pool.ledger_connection() as held:
         pid = held.info.backend_pid
     connection.cursor().execute("SELECT pg_terminate_backend(%s)", [pid])
     make(recorder)
-    assert recorder.flush(timeout=5)
+    assert recorder.flush(timeout=20)
     assert UsageEvent.objects.count() == 2
 
 
@@ -745,7 +748,7 @@ def test_on_a_full_disk_calls_succeed_and_are_recorded_from_memory(
     (text,) = files(directory)
     assert all(f'"{name}"' in text for name in "abcd")
     outage.on = False
-    assert recorder.flush(5)
+    assert recorder.flush(20)
     assert ids() == ["a", "b", "c", "d"]
 
 
@@ -756,7 +759,7 @@ def test_where_no_journal_can_be_made_calls_are_recorded_all_the_same(
     recorder = make_recorder()
     make(recorder)
     make(recorder)
-    assert recorder.flush(5)
+    assert recorder.flush(20)
     assert UsageEvent.objects.count() == 2
     assert caplog.text.count("The journal cannot be written") == 1
 
@@ -788,11 +791,19 @@ django.setup()
 from django.db import connections
 connections["default"].settings_dict["NAME"] = os.environ["TEST_DATABASE"]
 from groq_client import Groq
-from groq_client.simulator.server import running_simulator
-simulator = running_simulator()
-client = Groq(api_key="gsk_test", base_url=simulator.__enter__().base_url)
+from groq_client.journal import writer
+writer.DRAIN_SECONDS = 60  # on a busy machine too, a program that exits has written its calls
+client = Groq(api_key="gsk_test", base_url=os.environ["SIMULATOR"])
 messages = [{"role": "user", "content": "hi"}]
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def simulator() -> Iterator[None]:
+    """One for all programs: each would load a vocabulary for its own, which takes longer than what it does."""
+    with running_simulator() as handle, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIMULATOR", handle.base_url)
+        yield
 
 
 def run(program: str, **more: str) -> "subprocess.CompletedProcess[str]":
@@ -919,7 +930,7 @@ def test_a_call_whose_end_was_told_before_its_usage_is_recorded_once(recorder: L
     recorder.ended(one)
     one.usage = usage(input_tokens=77, estimated=True)
     recorder.finish(one)
-    assert recorder.flush(5)
+    assert recorder.flush(20)
     assert UsageEvent.objects.get().input_tokens == 77
 
 
@@ -931,10 +942,10 @@ open_stream = client.chat.completions.create(model="openai/gpt-oss-20b", message
 child = os.fork()
 if not child:
     client.copy(max_retries=0).chat.completions.create(model="openai/gpt-oss-120b", messages=messages)
-    os._exit(0 if groq_client.flush(5) else 1)
+    os._exit(0 if groq_client.flush(20) else 1)
 assert os.waitpid(child, 0)[1] == 0
 list(open_stream)
-assert groq_client.flush(5)
+assert groq_client.flush(20)
 """
     run(program, JOURNAL_DIR=str(directory)).check_returncode()
     assert sorted(UsageEvent.objects.values_list("model", "stream", "status")) == [

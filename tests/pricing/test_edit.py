@@ -395,7 +395,7 @@ def test_who_saves_at_the_same_moment_waits_and_is_told(super_admin: User) -> No
 def wait_for_the_lock() -> None:
     """Until somebody waits for the price table."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pricing_price'::regclass"
-    for _ in range(200):
+    for _ in range(1_500):
         with connection.cursor() as cursor:
             cursor.execute(waiting)
             if cursor.fetchone()[0]:

@@ -123,7 +123,7 @@ def test_the_list_is_searched_and_sorted(prices: None, super_admin: User) -> Non
         ("input", "$0.333", "audio/only"),
         ("nonsense", "audio/only", "other/model"),
     ):
-        rows = html(super_admin, sort=sort).split("Scheduled")[0].split('<th scope="row">')[1:]
+        rows = html(super_admin, sort=sort).split("Scheduled")[0].split('<th role="rowheader" scope="row">')[1:]
         assert first in rows[0], sort
         assert last in rows[-1], sort
     assert 'aria-sort="descending"' in html(super_admin, sort="-input")
@@ -182,7 +182,7 @@ def test_a_start_is_in_the_readers_zone(prices: None, super_admin: User, admin: 
 
 def test_the_history_says_what_changed_and_who_did_it(prices: None, admin: User) -> None:
     page = html(admin, HISTORY, model=MODEL)
-    scheduled, second, first = page.split("<tr>")[2:]
+    scheduled, second, first = page.split('<tr role="row">')[2:]
     assert "Scheduled" in scheduled
     assert "$1.00 → $5.50 (+450.0%)" in scheduled
     assert "$3.00 → none" in scheduled
@@ -197,7 +197,7 @@ def test_the_history_says_what_changed_and_who_did_it(prices: None, admin: User)
 def test_a_version_that_another_replaced_says_so(super_admin: User) -> None:
     make_price()
     make_price(enabled=False, audio_minimum_seconds=3)
-    later, earlier = html(super_admin, HISTORY, model=MODEL).split("<tr>")[2:]
+    later, earlier = html(super_admin, HISTORY, model=MODEL).split('<tr role="row">')[2:]
     assert "Status: Enabled → Disabled" in later
     assert "Audio is billed for at least: 10 s → 3 s" in later
     assert "In force" in later

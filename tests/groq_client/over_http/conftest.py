@@ -17,9 +17,10 @@ KEY = "gul_client"
 NewRecorder = Callable[..., HttpRecorder]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ledger(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
-    """The address of a server as in production, on the test database."""
+    """The address of a server as in production, on the test database. The server ends before tests of other folders
+    begin, because it looks for journals in the same directory."""
     (django_settings.JOURNAL_DIR / "gateway.limits").unlink(missing_ok=True)  # An earlier run had keys of the same ids.
     with django_db_blocker.unblock(), served() as address:
         yield address
