@@ -32,19 +32,14 @@ from api.shapes import (
 from pricing.catalogue import CAPABILITIES, STATUSES, Catalogue, Key
 from pricing.models import Price
 
-NO_PRICES = "You may not see prices."
+NO_PRICES = "You may not see this."
+ANY = {"any": ""}
 SEARCH = text("search", means="Only models whose name contains every word of this.")
 PROVIDER = text("provider", longest=50, means="Only models of this provider.")
 OF_PROVIDER = Parameter("provider", "The provider of the model.", {"type": "string"}, DEFAULT_PROVIDER, str)
-CAPABILITY = choice(
-    "capability", {"any": "", **{name: name for name in CAPABILITIES}}, default="any", means="Only such."
-)
-STATUS = choice(
-    "status", {"any": "", **{name: name for name in STATUSES}}, default="any", means="Only models that are."
-)
-KIND = choice(
-    "kind", {"any": "", "free": "free", "paid": "paid"}, default="any", means="Only free or only paid models."
-)
+CAPABILITY = choice("capability", ANY | {name: name for name in CAPABILITIES}, default="any", means="What it can do.")
+STATUS = choice("status", ANY | {name: name for name in STATUSES}, default="any", means="Its status.")
+KIND = choice("kind", ANY | {"free": "free", "paid": "paid"}, default="any", means="Whether it costs something.")
 
 
 @dataclass(frozen=True, slots=True)

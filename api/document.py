@@ -3,6 +3,10 @@
 from functools import cache
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import conditional_page, require_safe
 from drf_spectacular.generators import SchemaGenerator
 
 
@@ -18,3 +22,17 @@ def document() -> dict[str, Any]:
     """The document as JSON."""
     made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     return made
+
+
+@require_safe
+@conditional_page
+def openapi(request: HttpRequest) -> HttpResponse:
+    """The document, which is the same for everybody and tells of no data."""
+    return JsonResponse(document(), content_type="application/openapi+json")
+
+
+@require_safe
+@ensure_csrf_cookie
+def page(request: HttpRequest) -> HttpResponse:
+    """The document for people, who can try the API there with their session."""
+    return render(request, "api/docs.html")

@@ -25,7 +25,7 @@ from api.shapes import EstimateQuestion, EstimatesShape
 from pricing.catalogue import Catalogue, Key
 
 LONGEST_PROMPT = 100_000
-"""The longest prompt, in characters of JSON. Counting this many takes some hundredths of a second for each tokenizer."""
+"""The longest prompt, in characters of JSON. To count this many takes each tokenizer some hundredths of a second."""
 AMOUNTS = ("input_tokens", "cached_tokens", "audio_seconds", "characters")
 PER_MINUTE = Rate(settings.ESTIMATES_PER_MINUTE)
 

@@ -29,12 +29,19 @@ class MeView(Reading):
             "role": viewer.role.value,
             "organizations": _organizations(viewer),
             **({"project": project} if project else {}),
-            "sees_cost": viewer.sees_cost,
-            "sees_everybody": viewer.user_ids is None,
-            "may_export": viewer.may_export,
-            "may_edit_prices": viewer.may_edit_pricing,
+            "may": _rights(viewer),
             "today": today(viewer),
         }
+
+
+def _rights(viewer: Viewer) -> list[str]:
+    rights = {
+        "see_costs": viewer.sees_cost,
+        "see_everybody": viewer.user_ids is None,
+        "export": viewer.may_export,
+        "edit_prices": viewer.may_edit_pricing,
+    }
+    return [name for name, is_given in rights.items() if is_given]
 
 
 def _name_of(request: Request) -> dict[str, str]:

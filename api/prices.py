@@ -88,7 +88,7 @@ def _which(viewer: Viewer, which: str) -> "QuerySet[Price]":
 
 
 def _posted(data: Any) -> dict[str, Any]:
-    """The values of a form, from those of JSON. WrongParameterError for what is no object, or a name that is unknown."""
+    """The values of a form, from those of JSON. WrongParameterError for what is no object, and for an unknown name."""
     if not isinstance(data, dict):
         raise WrongParameterError("body", "body: send an object with the fields of a price.")
     for name in data:

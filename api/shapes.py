@@ -236,10 +236,10 @@ class MeShape(Shape):
     role = serializers.CharField(help_text="Super Admin, Admin or User. A key without a person has that of an Admin.")
     organizations = OrganizationShape(many=True, help_text="Those that you see; at most 100.")
     project = serializers.CharField(required=False, help_text="The only project that a key may tell of.")
-    sees_cost = serializers.BooleanField()
-    sees_everybody = serializers.BooleanField(help_text="Whether you see the requests of others, too.")
-    may_export = serializers.BooleanField()
-    may_edit_prices = serializers.BooleanField()
+    may = serializers.ListField(
+        child=serializers.ChoiceField(["see_costs", "see_everybody", "export", "edit_prices"]),
+        help_text="What you may do beside seeing your own requests.",
+    )
     today = serializers.DateField(help_text="The day that ranges end on.")
 
 

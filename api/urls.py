@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from api import catalogue, figures
+from api import catalogue, document, figures
 from api.estimates import EstimateView
 from api.events import EventView
 from api.exports import ExportView
@@ -11,6 +11,8 @@ from api.prices import PricesView
 from api.sessions import SessionsView
 
 urlpatterns = [
+    path("openapi.json", document.openapi, name="api-document"),
+    path("docs/", document.page, name="api-docs"),
     path("me", MeView.as_view(), name="api-me"),
     path("usage", figures.UsageView.as_view(), name="api-usage"),
     path("costs", figures.CostsView.as_view(), name="api-costs"),

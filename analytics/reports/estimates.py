@@ -88,6 +88,7 @@ def usages_of(body: Mapping[str, Any], text: str, output: int) -> Usages:
     """The usage of a request body with messages, and an answer of ``output`` tokens, on each model that reads text.
     ``text`` is what a model reads aloud. Models of one family share a count."""
 
+    @sensitive_variables("body", "text")
     def usages(prices: Mapping[Key, Price]) -> dict[Key, Expected]:
         found: dict[Key, Expected] = {}
         counted: dict[tuple[str, str | None, bool], int] = {}

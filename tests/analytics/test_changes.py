@@ -62,7 +62,8 @@ def changes(html: str, table: str = "model") -> dict[str, dict[str, str]]:
     assert body
     return {
         text(row.split("</a>")[0]): {
-            name: text(cell) for name, cell in re.findall(r'<td[^>]* class="(\w+)-change[^>]*>(.*?)</td>', row, re.DOTALL)
+            name: text(cell)
+            for name, cell in re.findall(r'<td[^>]* class="(\w+)-change[^>]*>(.*?)</td>', row, re.DOTALL)
         }
         for row in re.findall(r"<tr[^>]*>(.*?)</tr>", body[1], re.DOTALL)
     }

@@ -62,7 +62,9 @@ def asked(person: User, prompt: str = PROMPT, output: str = "100", **headers: st
 def lines(html: str) -> list[tuple[str, Decimal, str]]:
     """Each model of the answer with its exact cost and how the prompt was counted."""
     body = html.partition('id="estimates-title"')[2]
-    rows = re.findall(r'side-name">.*?</span>([^<]*)</span>.*?title="\$([\d.,]+)".*?<td[^>]*>(.*?)</td>', body, re.DOTALL)
+    rows = re.findall(
+        r'side-name">.*?</span>([^<]*)</span>.*?title="\$([\d.,]+)".*?<td[^>]*>(.*?)</td>', body, re.DOTALL
+    )
     return [
         (unescape(name), Decimal(dollars.replace(",", "")), " ".join(prompt.split())) for name, dollars, prompt in rows
     ]
