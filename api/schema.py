@@ -1,6 +1,7 @@
 """The OpenAPI document, made from what the views declare: the parameters that they take and the shapes that they
 tell."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,11 +47,15 @@ class Schema(AutoSchema):
         )
     ]
 
+    def get_operation_id(self) -> str:
+        """The method and the address: ``get_models_model``."""
+        return "_".join([self.method.lower(), *re.findall(r"\w+", self.path.partition("/v1/")[2])])
+
     def get_tags(self) -> list[str]:
         return [self.view.tag]
 
     def get_override_parameters(self) -> Any:
-        return [*map(_described, self.view.takes), *(self.global_params if self.method == "GET" else ())]
+        return [*map(_described, self.view.takes), *self.global_params] if self.method == "GET" else []
 
     def get_summary(self) -> str:
         return str(self.get_description()).partition(".")[0]

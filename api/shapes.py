@@ -9,13 +9,25 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 HIDDEN_WITH_COST = ("cost_usd", "unpriced", "without_tool_fees", "tool_cost_usd")
 """What is absent for viewers who may not see costs: it is a cost, or would tell about costs."""
 
 
+SUMS: Mapping[str, Any] = {
+    "requests": 1_204, "successes": 1_190, "errors": 14, "timeouts": 2, "success_rate": 0.9884, "error_rate": 0.0116,
+    "total_tokens": 2_310_550, "avg_latency_ms": 412.7, "cost_usd": "0.913250400", "unpriced": 0,
+}  # fmt: skip
+DAYS = {"first_day": "2026-11-01", "last_day": "2026-11-30"}
+MODEL = "openai/gpt-oss-120b"
 MOST_TOKENS = 10_000_000
+
+
+def example(value: Any) -> Any:
+    """A decorator that gives a shape an example in the document."""
+    return extend_schema_serializer(examples=[OpenApiExample("Example", value)])
 
 
 class Shape(serializers.Serializer[Any]):
@@ -45,6 +57,15 @@ def without_hidden(sums: Any, represented: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in represented.items() if name not in HIDDEN_WITH_COST}
 
 
+@example(
+    {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "limit: write a whole number from 1 to 50.",
+        "parameter": "limit",
+    }
+)
 class ProblemShape(Shape):
     """An error, as RFC 9457 describes it."""
 
@@ -149,6 +170,7 @@ class PointShape(SummaryShape):
     )
 
 
+@example({**DAYS, "group_by": "month", "points": [{"period": "2026-11-01", **SUMS}]})
 class CostsShape(RangeShape):
     group_by = serializers.CharField()
     points = PointShape(many=True, help_text="Every period of the range, with zeros for one without requests.")
@@ -168,6 +190,7 @@ class SeriesShape(RangeShape):
     series = LineShape(many=True, help_text="Of the values with the most requests.")
 
 
+@example({**DAYS, "by": "requests", "rows": [{"value": MODEL, "name": MODEL, **SUMS}], "number": 1})
 class RowsShape(RangeShape):
     by = serializers.CharField()
     rows = RowShape(many=True)
@@ -184,6 +207,7 @@ class CombinationShape(SummaryShape):
     key = KeyShape(many=True, help_text="The value of each dimension.")
 
 
+@example({**DAYS, "rows": [{"key": [{"dimension": "user", "value": 17, "name": "Ann Lee"}], **SUMS}], "number": 1})
 class BreakdownShape(RangeShape):
     rows = CombinationShape(many=True, help_text="Most requests first.")
     number = whole("How many rows there are without a limit.")
@@ -228,6 +252,16 @@ class OrganizationShape(Shape):
     time_zone = serializers.CharField(help_text="Its days begin and end in this zone.")
 
 
+@example(
+    {
+        "kind": "key",
+        "name": "Nightly report",
+        "role": "Admin",
+        "organizations": [{"id": 3, "slug": "acme", "name": "Acme", "time_zone": "Europe/Berlin"}],
+        "may": ["see_costs", "see_everybody", "export"],
+        "today": "2026-11-30",
+    }
+)
 class MeShape(Shape):
     """Who asks, and what they may see."""
 
@@ -402,6 +436,7 @@ class RatesShape(Shape):
     source_note = serializers.CharField(allow_blank=True)
 
 
+@example({"model": MODEL, "input_usd_per_1k_tokens": "0.00015", "output_usd_per_1k_tokens": "0.0006"})
 class NewPriceShape(Shape):
     """A new version of a price. Amounts are dollars, as numbers or texts; a unit without a rate has no cost."""
 
@@ -478,6 +513,7 @@ class ProvidersShape(RangeShape):
     providers = ProviderShape(many=True)
 
 
+@example({"model": MODEL, "messages": [{"role": "user", "content": "What is the national dish of India?"}]})
 class EstimateQuestion(Shape):
     """A call that is not made: messages, or the amounts themselves."""
 
@@ -507,6 +543,25 @@ class EstimateShape(Shape):
     is_too_long = serializers.BooleanField(help_text="Whether the model cannot take this much.")
 
 
+@example(
+    {
+        "estimates": [
+            {
+                "provider": "groq",
+                "model": MODEL,
+                "cost_usd": "0.000313950",
+                "input_tokens": 93,
+                "output_tokens": 500,
+                "characters": 0,
+                "is_exact": True,
+                "is_own_price": False,
+                "is_too_long": False,
+            }
+        ],
+        "retired": 0,
+        "others": 0,
+    }
+)
 class EstimatesShape(Shape):
     estimates = EstimateShape(many=True, help_text="The cheapest first.")
     retired = whole("Models that are left out because nobody can call them any more.")

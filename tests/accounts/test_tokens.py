@@ -31,7 +31,7 @@ def test_only_the_own_tokens_are_seen_and_revoked(user: User, colleague: User, a
     made(user)
     token = ApiKey.objects.get()
     for other in (colleague, admin):
-        assert "notebook" not in signed_in(other).get("/tokens/").content.decode()
+        assert "ann: notebook" not in signed_in(other).get("/tokens/").content.decode()
         assert signed_in(other).post(f"/tokens/{token.pk}/revoke/").status_code == 404
     assert signed_in(user).post(f"/tokens/{token.pk}/revoke/").status_code == 302
     token.refresh_from_db()

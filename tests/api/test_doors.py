@@ -1,7 +1,9 @@
 """What holds for every address of the API: who comes in, strict parameters, ETags, limits, problems, the document."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 from django.test import Client
 from drf_spectacular.validation import validate_schema
@@ -95,3 +97,19 @@ def test_nothing_is_written_where_nothing_can_be(admin: User) -> None:
 def test_the_document_is_valid() -> None:
     validate_schema(document())
     assert document()["openapi"] == "3.1.0"
+
+
+def test_every_example_of_the_document_is_one() -> None:
+    found = list(examples(document()["paths"]))
+    assert len(found) >= 8
+    for schema, example in found:
+        jsonschema.validate(example, {**schema, "components": document()["components"]})
+
+
+def examples(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Each example with its schema."""
+    if isinstance(node, dict):
+        yield from ((node["schema"], example["value"]) for example in node.get("examples", {}).values())
+        node = list(node.values())
+    for below in node if isinstance(node, list) else ():
+        yield from examples(below)

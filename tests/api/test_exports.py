@@ -62,7 +62,8 @@ def plain(name: str, value: Any) -> Any:
         return value if value is None or isinstance(value, dict | list) else json.loads(value)
     if name in ("timestamp", "received_at"):
         return value if isinstance(value, str) else value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return Decimal(str(value)) if isinstance(value, int | float | Decimal) else str(value)
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return Decimal(str(value)) if is_number else str(value)
 
 
 def test_a_parquet_file_of_many_row_groups(
