@@ -214,7 +214,7 @@ class UserView(Reading):
     tells = UsageShape
 
     def read(self, request: Request, viewer: Viewer, **where: Any) -> Any:
-        person = User.objects.filter(pk=where["id"]).select_related("merged_into").first()
+        person = User.objects.filter(pk=where["id"]).first()
         narrowed = Viewer.nobody() if person is None else viewer.narrowed_to(person)
         if not narrowed.sees_anything or not narrowed.user_ids:
             raise Http404

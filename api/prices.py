@@ -73,7 +73,8 @@ class PricesView(Reading):
             form = PriceVersionForm(_posted(request.data))
             if not form.is_valid():
                 name, errors = next(iter(form.errors.items()))
-                raise WrongParameterError(name, f"{name}: {errors[0]}" if name in FIELDS else str(errors[0]))
+                name = name if name in FIELDS else "newest_seen"  # Only that is compared with more than one field.
+                raise WrongParameterError(name, f"{name}: {errors[0]}")
             version = form.save(commit=False)
             add_versions([version], by=cast("User", request.user))
         return Response(told(RatesShape, version), status=201)

@@ -4,6 +4,8 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
+from django.core.signals import got_request_exception
 from django.db import DatabaseError
 from django.http import Http404
 from rest_framework import exceptions
@@ -44,14 +46,16 @@ class BusyError(exceptions.APIException):
         self.wait = wait
 
 
-def answer(error: Exception, context: dict[str, Any]) -> Response | None:
-    """The answer to an error in a view; None for one that nobody foresaw, which becomes a 500."""
+def answer(error: Exception, context: dict[str, Any]) -> Response:
+    """The answer to an error in a view. One that nobody foresaw is logged, and told to whoever listens for such."""
     if isinstance(error, DatabaseError):
         logger.exception("The API could not read the ledger.")
         error = UnavailableError()
     response = exception_handler(error, context)
     if response is None:
-        return None
+        logger.error("The API failed.", exc_info=error)
+        got_request_exception.send(sender=None, request=context["request"]._request)
+        response = Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
     response.data = problem(response.status_code, _detail(error), _parameter(error))
     response.content_type = CONTENT_TYPE
     return response
@@ -64,6 +68,8 @@ def problem(status: int, detail: str, parameter: str | None = None) -> dict[str,
 
 
 def _detail(error: Exception) -> str:
+    if not isinstance(error, exceptions.APIException | Http404 | PermissionDenied):
+        return "Something went wrong here, which is logged."
     if isinstance(error, Http404):
         return "There is nothing here that you may see."
     if isinstance(error, exceptions.ValidationError):

@@ -8,6 +8,7 @@ from api.events import EventView
 from api.exports import ExportView
 from api.me import MeView
 from api.prices import PricesView
+from api.reading import NowhereView
 from api.sessions import SessionsView
 
 urlpatterns = [
@@ -34,4 +35,5 @@ urlpatterns = [
     path("export", ExportView.as_view(), name="api-export"),
     path("sessions", SessionsView.as_view(), name="api-sessions"),
     path("admin/usage", figures.AdminUsageView.as_view(), name="api-admin-usage"),
+    path("<path:rest>", NowhereView.as_view(), name="api-nowhere"),
 ]

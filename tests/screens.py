@@ -46,6 +46,7 @@ SCREENS = (
     Screen("sign-in", "/sign-in/", ("visitor",)),
     Screen("password-forgotten", "/password/forgotten/", ("visitor",)),
     Screen("tokens", "/tokens/", ("user",)),
+    Screen("api-docs", "/api/v1/docs/", ("user",)),
     Screen("password", "/password/", ("user",)),
     Screen("overview", "/", ANALYTICS),
     Screen("overview-grouped", "/?group=model", ("admin",)),

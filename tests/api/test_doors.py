@@ -94,6 +94,20 @@ def test_nothing_is_written_where_nothing_can_be(admin: User) -> None:
     assert (response.status_code, response["Content-Type"]) == (405, "application/problem+json")
 
 
+def test_no_other_address_answers_with_a_page(admin: User) -> None:
+    response = person(admin).client.get("/api/v1/usages")
+    assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_what_nobody_foresaw_is_a_problem_too(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.me.today", lambda viewer: 1 / 0)
+    client = person(admin).client
+    client.raise_request_exception = False
+    response = client.get("/api/v1/me")
+    assert (response.status_code, response["Content-Type"]) == (500, "application/problem+json")
+    assert "ZeroDivision" not in response.content.decode()
+
+
 def test_the_document_is_valid() -> None:
     validate_schema(document())
     assert document()["openapi"] == "3.1.0"

@@ -140,6 +140,10 @@ def of_calling_members(who: Who, whose: Whose) -> int:
     return of_callers(who, whose) if is_seen else 404
 
 
+def not_there(who: Who, whose: Whose) -> int:
+    return 404
+
+
 def only_posted(who: Who, whose: Whose) -> int:
     return 401 if who == "visitor" else 405
 
@@ -332,6 +336,7 @@ ADDRESSES: dict[str, Address] = {
     "api-docs": Address(public, plain("api-docs")),
     **{name: Address(of_callers, plain(name)) for name in ("api-me", "api-models")},
     **{name: Address(of_callers, asked(name)) for name in FIGURES},
+    "api-nowhere": Address(not_there, lambda tenant, whose: [reverse("api-nowhere", args=["x"])]),
     "api-providers": Address(of_callers, plain("api-providers")),
     "api-model": Address(of_callers, of_model),
     "api-provider": Address(of_callers, of_provider),
