@@ -1,8 +1,11 @@
-"""Authentication of a program by a key of the ledger, for the doors over HTTP that Django answers."""
+"""What the doors for programs that Django answers have in common: a key as a bearer token, and answers of one form."""
+
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
 from accounts.keyring import KeyEntry, KeyringNotReadyError, keyring
@@ -48,3 +51,13 @@ class KeyAuthentication(BaseAuthentication):
             if not keyring.wait_until_ready(READY_SECONDS):
                 raise KeysAwayError(self.away) from None
             return keyring.find(secret)
+
+
+class OneForm(BaseContentNegotiation):
+    """Answers have one form, whatever the caller accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type

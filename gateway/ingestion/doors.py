@@ -7,12 +7,11 @@ import django.db
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.exceptions import APIException, AuthenticationFailed
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.bearer import AWAY_SECONDS, KeyAuthentication
+from accounts.bearer import AWAY_SECONDS, KeyAuthentication, OneForm
 from accounts.keyring import KeyEntry
 from accounts.places import NoPlaceError, Places
 from gateway.ingestion.bodies import BodyRefusedError, body_of
@@ -66,16 +65,6 @@ class MayIngest(BasePermission):
         return isinstance(request.auth, KeyEntry) and SCOPE in request.auth.scopes
 
 
-class OwnAnswer(BaseContentNegotiation):
-    """Answers have one form, whatever the sender accepts."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
 class Door(APIView):
     """A view for programs with a key. A subclass has ``enter``."""
 
@@ -83,7 +72,7 @@ class Door(APIView):
 
     authentication_classes = (OnlyByKey,)
     permission_classes = (MayIngest,)
-    content_negotiation_class = OwnAnswer
+    content_negotiation_class = OneForm
     http_method_names = ["post", "options"]
 
     def post(self, request: Request) -> Any:
