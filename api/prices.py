@@ -68,7 +68,7 @@ class PricesView(Reading):
     def post(self, request: Request) -> Response:
         """Add a version of a price, which begins now or at effective_from. For Super Admins who are signed in."""
         if not viewer_of(request).may_edit_pricing:
-            raise PermissionDenied("Only Super Admins change prices, and never with a key.")
+            raise PermissionDenied("Only Super Admins may do this, and never with a key.")
         with transaction.atomic():
             form = PriceVersionForm(_posted(request.data))
             if not form.is_valid():
