@@ -1,11 +1,11 @@
 """The server that runs in production, in a process of its own, on the test database."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -24,7 +24,8 @@ def served(
     arguments: Sequence[str] = (),
     **more: str,
 ) -> Iterator[str]:
-    """Run gunicorn as in ``make demo``, with the given environment variables. Yields ``http://127.0.0.1:PORT``.
+    """Run gunicorn as in ``make demo``, with the given environment variables. Yields ``http://127.0.0.1:PORT`` when a
+    worker answers: on a busy machine, that may be long after the port is open.
 
     ``log`` takes all that the server prints, and ``arguments`` are further ones of gunicorn's.
     """
@@ -35,7 +36,7 @@ def served(
     output = log.open("wb") if log is not None else None
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
-        wait_until(lambda: _is_listening(port), START_SECONDS)
+        wait_until(lambda: _is_answering(port), START_SECONDS)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
@@ -51,6 +52,10 @@ def database_url() -> str:
     return f"postgresql:///{parameters['dbname']}?{urlencode(said)}"
 
 
-def _is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _is_answering(port: int) -> bool:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)) as probe:
+        try:
+            probe.request("GET", "/health/live/")
+            return bool(probe.getresponse().status)
+        except (OSError, HTTPException):  # nobody listens yet
+            return False

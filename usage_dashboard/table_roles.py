@@ -10,10 +10,10 @@ import re
 from jinja2 import TemplateSyntaxError
 from jinja2.ext import Extension
 
-ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tr": "row", "td": "cell"}
+ROLES = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tfoot": "rowgroup", "tr": "row", "td": "cell"}
 HEADS = {"col": "columnheader", "row": "rowheader"}
 """The role of a ``th`` by its ``scope``."""
-PART = re.compile(r'<(table|thead|tbody|tr|td|th)\b(?=(?:[^<>]*\bscope="(col|row))?)')
+PART = re.compile(r'<(table|thead|tbody|tfoot|tr|td|th)\b(?=(?:[^<>]*\bscope="(col|row))?)')
 
 
 class TableRoles(Extension):

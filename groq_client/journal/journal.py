@@ -51,8 +51,9 @@ class Journal:
         self._file: _File | None = None
         self._open: dict[Key, bytes] = {}
         self._unsettled: dict[Key, bytes] = {}
-        self._holds_more = False
-        """True if the file holds calls that are not in memory, so that it must be handed over, and not be replaced."""
+        self.holds_more = False
+        """True if the file holds calls that found no room in memory, so that it must be handed over to a replay, and
+        not be replaced."""
         self._retry_at = 0.0
         self._bytes_of_others = 0
         self.is_broken = False
@@ -81,26 +82,20 @@ class Journal:
             self._open[key_of(call)] = line
             self._write(line)
 
-    def ended(self, call: Call) -> bool:
+    def ended(self, call: Call, *, is_in_memory: bool = True) -> bool:
         """Note that a call has ended and has to be recorded. Returns False if the line could not be written to the
-        file."""
+        file. A call for which memory has no room either is lost then; if the file has its start, a replay records the
+        call as interrupted."""
         line = _line("E", call_to_json(call))
         key = key_of(call)
         with self._lock:
             self._open.pop(key, None)
-            self._unsettled[key] = line
-            return self._write(line)
-
-    def leave_on_disk(self, call: Call) -> None:
-        """Note that a call that ended is only in the file from now on, since there is no room for it in memory."""
-        with self._lock:
-            self._unsettled.pop(key_of(call), None)
-            self._holds_more = True
-
-    def forget(self, call: Call) -> None:
-        """Note that a call is lost, so that it takes no memory any more."""
-        with self._lock:
-            self._unsettled.pop(key_of(call), None)
+            if is_in_memory:
+                self._unsettled[key] = line
+                return self._write(line)
+            is_on_disk = self._write(line)
+            self.holds_more = self.holds_more or is_on_disk
+            return is_on_disk
 
     def settled(self, calls: Iterable[Call]) -> None:
         """Note that these calls are settled: they have arrived, or were set aside."""
@@ -124,7 +119,7 @@ class Journal:
         file = self._file
         if file is not None and file.size > ROTATE_BYTES:
             with self._lock:
-                if self._holds_more:
+                if self.holds_more:
                     return
                 old = self._turn([*self._open.values(), *self._unsettled.values()])
             if old is not None:
@@ -132,20 +127,25 @@ class Journal:
 
     def hand_over(self) -> set[Key] | None:
         """Unlock the present file, so that a replay records all ended calls in it, and go on in a new file. Returns the
-        keys of those of these calls that were in memory too; None if the disk fails or the journals have reached their
-        limit."""
+        keys of the calls that need not stay in memory, because they are in the old file; None if the disk fails.
+
+        If the journals have reached their limit, or the disk failed, the old file may lack calls that are in memory.
+        Only the calls that are nowhere else are handed over then: they would never leave the file otherwise. The others
+        stay in memory, and are in the new file too, which may therefore exceed the limit by their lines."""
         with self._lock:
-            is_writable = not self.is_broken or self._write(b"")
-            if not is_writable or self._bytes_of_all() > self._limit:
+            is_complete = not self.is_broken or self._write(b"")
+            if not (is_complete or self.holds_more):
                 return None
-            old = self._turn(list(self._open.values()))
+            kept = {} if is_complete else self._unsettled
+            old = self._turn([*self._open.values(), *kept.values()])
             if old is None:
                 return None
-            waiting, self._unsettled, self._holds_more = set(self._unsettled), {}, False
+            handed_over = self._unsettled.keys() - kept.keys()
+            self._unsettled, self.holds_more = kept, False
         with suppress(OSError):
             old.sync()
         old.let_go()
-        return waiting
+        return handed_over
 
     def close(self) -> None:
         """End the journal when the process ends. The file stays for the next replay if it has unsettled calls."""
@@ -153,7 +153,7 @@ class Journal:
             file, self._file = self._file, None
             if file is None:
                 return
-            if self._open or self._unsettled or self._holds_more:
+            if self._open or self._unsettled or self.holds_more:
                 with suppress(OSError):
                     file.sync()
                 file.let_go()
@@ -185,7 +185,7 @@ class Journal:
         if self.is_broken:
             if time.monotonic() < self._retry_at:
                 return False
-            line = b"".join([*self._open.values(), *self._unsettled.values()])  # all lines that the disk may lack
+            line = b"".join([*self._open.values(), *self._unsettled.values(), line])  # all lines that the disk may lack
         try:
             if self._file is None:
                 self._file = _File(self.directory)

@@ -46,11 +46,8 @@ class Writer:
         self._late = LateCalls()
         self._has_begun = False
         self._is_closed = False
-        self._is_full = False
-        """True if calls found no room in memory. These calls are only in the journal's file, which has to be handed
-        over to a replay."""
         self._is_handed_over = False
-        """True if calls of this process are in files that wait to be replayed."""
+        """True if calls of this process may be in files that wait to be replayed."""
         self._is_slow = False
         """True if the destination is away or slow. ``wait`` then returns at once until calls arrive there again."""
         self._looked_at = time.monotonic()
@@ -76,17 +73,14 @@ class Writer:
     def put(self, call: Call) -> None:
         """Take a call that has ended. When this returns, the call is in the journal, or only in memory if the disk
         fails. If memory is full as well, the call is lost."""
+        has_room = self._has_room and not self._is_closed
         is_on_disk = False
         try:
-            is_on_disk = self._journal.ended(call)
+            is_on_disk = self._journal.ended(call, is_in_memory=has_room)
         finally:
-            if not self._is_closed and self._has_room:
+            if has_room:
                 self._add(call)
-            elif is_on_disk:
-                self._journal.leave_on_disk(call)
-                self._is_full = True
-            else:
-                self._journal.forget(call)
+            elif not is_on_disk:
                 self._destination.lose(call, "is lost: there is neither room in memory to wait, nor a journal")
 
     @property
@@ -109,7 +103,7 @@ class Writer:
         until = None if timeout is None else time.monotonic() + timeout
         if not self._reach(until):
             return False
-        while self._late or self._is_full or self._is_handed_over:
+        while self._late or self._journal.holds_more or self._is_handed_over:
             if until is not None and time.monotonic() > until:
                 return False
             time.sleep(POLL_SECONDS)
@@ -152,13 +146,13 @@ class Writer:
 
     def _work(self) -> None:
         if not self._waiting:  # after a failure some calls are still waiting
-            is_busy = self._has_backlog or self._is_full or self._late
+            is_busy = self._has_backlog or self._journal.holds_more or self._late
             timeout = RETRY_SECONDS if is_busy else self._destination.look_seconds
             self._waiting.wait_for_one(timeout, self._destination.linger_seconds)
         while self._waiting:
             self._write()
         self._write_late()
-        if self._is_full:  # memory became full after the last write, or the disk failed then
+        if self._journal.holds_more:  # memory became full after the last write, or the disk failed then
             self._hand_over()
         self._look_again()
         if self._has_backlog and not self._is_closed and not self._destination.is_away:
@@ -182,7 +176,7 @@ class Writer:
         else:
             self._is_slow = False
             self._journal.rotate_if_large()
-            if self._is_full:
+            if self._journal.holds_more:
                 self._hand_over()
 
     def _parted(self, tried: list[Call], outcome: Outcome) -> tuple[list[Call], list[Call]]:
@@ -207,21 +201,18 @@ class Writer:
     def _wait_for_the_destination(self) -> None:
         self._is_slow = True
         self._journal.sync()
-        if self._is_full or not self._has_room:
+        if self._journal.holds_more or not self._has_room:
             self._hand_over()
         time.sleep(RETRY_SECONDS)
 
     def _hand_over(self) -> None:
         """Make room in memory: leave the waiting calls to a file of the journal, which is replayed later."""
-        was_full, self._is_full = self._is_full, False  # set first, as later calls are in the next file
-        handed_over = self._journal.hand_over()
-        if handed_over is None:
-            if was_full:
-                self._is_full = True
-            return
+        # This is noted first, so that ``flush`` sees at every moment that calls are still to come.
         self._has_backlog = self._is_handed_over = True
-        self._waiting.leave_to_files(handed_over)
-        self._late.leave_to_files(handed_over)
+        handed_over = self._journal.hand_over()
+        if handed_over is not None:
+            self._waiting.leave_to_files(handed_over)
+            self._late.leave_to_files(handed_over)
 
     def _look_again(self) -> None:
         """Look for the files of processes that have ended meanwhile, if it is time."""

@@ -52,7 +52,7 @@
   document.addEventListener("click", ({ target }) => {
     const button = target.closest?.("[data-save]");
     if (!button) return;
-    const figure = button.closest(".chart"), plot = figure.querySelector(".plot"), about = figure.closest("[data-days]").dataset;
+    const figure = button.closest(".chart"), plot = figure.querySelector(".plot"), about = document.querySelector(".charts[data-days]").dataset;
     if (!plot.data) return;  // A chart that is not there yet cannot be saved.
     Plotly.downloadImage(picture(figure, plot, about), { ...SIZE, format: button.dataset.save, filename: fileName(figure, about), scale: 2 });
   });

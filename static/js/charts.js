@@ -54,7 +54,7 @@
       margin: { l: 8, r: 8, t: 8, b: 8 },
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("--on-surface") },
       hoverlabel: { bgcolor: colour("--surface-3"), bordercolor: colour("--outline-variant"), font: { color: colour("--on-surface") } },
-      legend: { orientation: "h", traceorder: "normal", entrywidth: innerWidth < 500 ? 95 : 0, x: 0, y: 1.02, yanchor: "bottom", font: { color: colour("--on-surface-variant") } },
+      legend: { orientation: "h", traceorder: "normal", entrywidth: innerWidth < 500 ? 80 : 0, x: 0, y: 1.02, yanchor: "bottom", font: { size: innerWidth < 500 ? 11 : 12, color: colour("--on-surface-variant") } },
       xaxis: { ...axis, showgrid: false, type: "date", nticks: innerWidth < 500 ? 4 : 8, ...xaxis },
       yaxis: { ...axis, rangemode: "tozero", fixedrange: true, nticks: 6, ...yaxis },
       ...(yaxis2 ? { yaxis2: { ...axis, ...yaxis2 } } : {}),

@@ -104,8 +104,10 @@
         !(element instanceof HTMLDetailsElement && (attrName === "open" || attrName === "class" && element.open)),
     });
   }
-  document.addEventListener("htmx:after:swap", () => {
-    if (waiting) return;  // The reader has changed a filter again; the next answer sets the inputs.
+  document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+    // The reader has changed a filter again: the next answer sets the inputs. Or it is a refresh, which brings no inputs:
+    // it would undo a choice whose request has failed and waits to be tried again.
+    if (waiting || ctx?.target?.id === "results") return;
     for (const input of document.querySelectorAll("#filters input:is([type=checkbox], [type=radio])")) {
       input.checked = input.defaultChecked;
     }

@@ -199,10 +199,10 @@ def test_more_rows_than_the_limit_are_refused_with_advice(
 
 def test_admins_may_export_until_it_is_taken_away(acme: Organization, admin: User, user: User) -> None:
     client = signed_in(admin)
-    assert 'id="export-table"' in client.get("/").content.decode()
+    assert 'id="export-table"' in client.get("/requests/").content.decode()
     assert client.get("/export/").status_code == 200
     Group.objects.get(name=Role.ADMIN).permissions.clear()
-    assert 'id="export-table"' not in client.get("/").content.decode()
+    assert 'id="export-table"' not in client.get("/requests/").content.decode()
     for person in (admin, user):
         assert signed_in(person).get("/export/").status_code == 403
         assert signed_in(person).get("/export/?per=day&by=model&format=csv").status_code == 403

@@ -26,7 +26,7 @@ def refused(person: User, expected: str, name: str = "Failures", at: str = WEEK,
     assert SavedView.objects.count() == before
 
 
-def in_menu(person: User, name: str, at: str = "/") -> bool:
+def in_menu(person: User, name: str, at: str = "/requests/") -> bool:
     return f">{name}</a>" in signed_in(person).get(at).content.decode()
 
 
@@ -59,7 +59,7 @@ def test_a_name_is_text_whatever_it_says(admin: User) -> None:
     evil = "<img src=x onerror=alert(1)>\"'"
     view = save(admin, evil)
     client = signed_in(admin)
-    for path in ("/", "/views/", f"/views/{view.pk}/"):
+    for path in ("/requests/", "/views/", f"/views/{view.pk}/"):
         page = client.get(path).content.decode()
         assert "&lt;img src=x onerror=alert(1)&gt;" in page
         assert "<img src=x" not in page

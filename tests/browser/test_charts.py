@@ -230,6 +230,8 @@ def test_the_percentiles_of_the_histogram_are_written_side_by_side(
 ) -> None:
     """All latencies are between 200 and 228 ms, so the three marks are close together."""
     page = sign_in(admin, size=size)
+    if size == "phone":
+        page.locator("#fold-charts > summary").click()
     drawn(page)
     boxes = page.evaluate("""[...document.querySelectorAll("#plot-spread .annotation-text")].map((text) => {
         const {left, top, right, bottom} = text.getBoundingClientRect();
@@ -336,7 +338,7 @@ def test_the_heat_map_shows_what_is_chosen_and_goes_into_a_file(
         assert (tmp_path / ending).stat().st_size > 5_000
     picture = (tmp_path / "svg").read_text()
     assert "By weekday and hour: tokens" in picture
-    assert page.locator(".period").inner_text() in picture
+    assert page.locator(".days").inner_text() in picture
     assert "rgb(27, 27, 35)" in picture  # the ground of the dark theme, on which its light letters can be read
 
 

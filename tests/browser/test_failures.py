@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 
 from accounts.models import Organization, User
 from ledger.recording.record import record
-from tests.browser.conftest import SignedIn, accessibility_violations
+from tests.browser.conftest import SignedIn, accessibility_violations, choose_range
 from tests.ledger.calls import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,11 +32,14 @@ def mend(page: Page) -> None:
 def test_a_filter_whose_request_fails_says_so_and_is_tried_again(ledger: None, admin: User, sign_in: SignedIn) -> None:
     page = sign_in(admin, "/requests/")
     cut(page, "range=7d")
-    page.locator(".ranges label", has_text="Last 7 days").click()
+    choose_range(page, "Last 7 days")
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text(UNREACHABLE)
     expect(page.locator("table.log")).to_be_visible()
     assert accessibility_violations(page) == []
+    record([call(organization="acme", at=datetime.now(UTC), project="new")])
+    page.evaluate("document.getElementById('results').dispatchEvent(new CustomEvent('refresh'))")
+    expect(page.locator("table.log tbody tr")).to_have_count(13)  # a refresh in between does not undo the choice
     mend(page)
     alert.get_by_role("button", name="Try again").click()
     expect(page).to_have_url(re.compile("range=7d"))

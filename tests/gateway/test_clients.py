@@ -31,7 +31,7 @@ PYTHON = settings.BASE_DIR / "var" / "clients" / "bin" / "python"
 MODEL = "openai/gpt-oss-20b"
 """A name with a slash in it, which some libraries take for the name of a provider."""
 NAMES = sorted(path.stem for path in CLIENTS.glob("*.py"))
-SECONDS = 120
+SECONDS = 300
 OFFLINE = {
     "HTTP_PROXY": "http://127.0.0.1:9",  # Nothing listens there: what a library asks of the internet fails at once.
     "HTTPS_PROXY": "http://127.0.0.1:9",

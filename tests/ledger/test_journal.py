@@ -258,12 +258,17 @@ time.sleep(60)
         assert replayed(tmp_path) == (1, 0, 0)
         assert ids() == ["open", "waits"]
 
-    def test_nothing_more_is_left_to_files_beyond_the_limit(self, tmp_path: Path) -> None:
+    def test_beyond_the_limit_only_what_is_nowhere_else_is_left_to_others(self, tmp_path: Path) -> None:
         journal = Journal(tmp_path, 10)
-        assert journal.ended(call())
-        assert journal.hand_over() is None
-        assert not journal.ended(call())  # the limit also holds for the file of this process
+        assert journal.ended(call(request_id="disk"), is_in_memory=False)
+        assert not journal.ended(call(request_id="memory"))  # the limit also holds for the file of this process
         assert journal.is_broken
+        assert journal.hand_over() == set()
+        assert journal.hand_over() is None
+        assert replayed(tmp_path) == (1, 0, 0)
+        journal.close()
+        assert replayed(tmp_path) == (1, 0, 0)
+        assert ids() == ["disk", "memory"]
 
     def test_what_is_open_is_not_left_to_others_if_that_cannot_be_said(
         self, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -790,9 +790,9 @@ import os, sys, time, django
 django.setup()
 from django.db import connections
 connections["default"].settings_dict["NAME"] = os.environ["TEST_DATABASE"]
-from groq_client import Groq
+from groq_client import Groq, dispatch
 from groq_client.journal import writer
-writer.DRAIN_SECONDS = 60  # on a busy machine too, a program that exits has written its calls
+dispatch.EXIT_SECONDS = writer.DRAIN_SECONDS = 60  # on a busy machine too, a program that exits has written its calls
 client = Groq(api_key="gsk_test", base_url=os.environ["SIMULATOR"])
 messages = [{"role": "user", "content": "hi"}]
 """

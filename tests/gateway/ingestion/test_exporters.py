@@ -18,7 +18,7 @@ MODEL, PROMPT = "openai/gpt-oss-120b", "canary-prompt: the vault opens with 7431
 HERE = Path(__file__).parent
 INSTALLED = settings.BASE_DIR / "var" / "exporters"
 NAMES = sorted(path.stem for path in (HERE / "exporters").glob("*.txt"))
-SECONDS = 60
+SECONDS = 300
 OF_ALL = {"whole", "streamed", "async", "failed"}
 TOLD = {"openllmetry": OF_ALL, "openlit": OF_ALL - {"failed"}, "openinference": OF_ALL - {"streamed"}}
 """The calls that each one tells with what an event needs: OpenLIT's spans of failed calls have no attributes, and

@@ -235,7 +235,8 @@ def test_memory_and_disk_are_bounded_while_the_ledger_is_away(
     ledger: ScriptedLedger, new_recorder: NewRecorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    """The oldest calls stay, the newest are lost and counted, and what stayed is sent once."""
+    """The oldest calls stay, the newest are lost and counted. One that was running when the limit was reached may be on
+    disk with its start alone, and is lost too: the ledger has it as interrupted."""
     monkeypatch.setattr("groq_client.http_recorder.MEMORY", 20)
     monkeypatch.setattr("groq_client.journal.journal.RETRY_SECONDS", 0.02)
     ledger.answer = lambda _: Answer(503)
@@ -252,7 +253,8 @@ def test_memory_and_disk_are_bounded_while_the_ledger_is_away(
     assert len([record for record in caplog.records if "is lost" in record.message]) == 1
     ledger.answer = recorded
     assert recorder.flush(SECONDS)
-    stayed = sorted(set(ledger.taken))
+    status = {event["request_id"]: event["status"] for batch in ledger.batches for event in batch}
+    stayed = sorted(name for name in set(ledger.taken) if status[name] == "success")
     assert stayed[:20] == [f"{n:04}" for n in range(20)]
     assert len(stayed) == 1000 - recorder.lost
     make(recorder, "later")  # there is room again
@@ -278,6 +280,29 @@ def test_a_slow_ledger_makes_no_memory_grow(
     may_answer.set()
     assert recorder.flush(SECONDS)
     assert sorted(set(ledger.taken)) == [f"{n:04}" for n in range(500)]
+
+
+@pytest.mark.parametrize(("memory", "limit_mb"), [(1, 500), (20, 0.1)], ids=["below the limit", "at the limit"])
+def test_who_waits_for_all_calls_waits_for_those_that_are_only_on_disk(
+    ledger: ScriptedLedger, new_recorder: NewRecorder, monkeypatch: pytest.MonkeyPatch, memory: int, limit_mb: float
+) -> None:
+    """``flush`` once returned True while a file was handed over, and a file that had reached the limit never was."""
+    monkeypatch.setattr("groq_client.http_recorder.MEMORY", memory)
+    monkeypatch.setattr("groq_client.journal.journal.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("groq_client.journal.journal._File.sync", lambda _: time.sleep(0.3))  # a slow disk
+    may_answer = threading.Event()
+    ledger.answer = lambda events: recorded(events) if may_answer.wait(SECONDS) else Answer(500)
+    recorder = new_recorder(ledger.address, limit_mb=limit_mb)
+    make(recorder, "0000")
+    wait_until(lambda: bool(ledger.batches), SECONDS)
+    for n in range(1, 500):
+        make(recorder, f"{n:04}")
+    may_answer.set()
+    assert recorder.flush(SECONDS)
+    stayed = {event["request_id"] for batch in ledger.batches for event in batch if event["status"] == "success"}
+    assert stayed <= set(ledger.taken)
+    assert len(stayed) == 500 - recorder.lost > 20
+    assert (recorder.lost > 0) == (limit_mb == 0.1)
 
 
 def test_calls_are_sent_from_memory_where_there_can_be_no_journal(
