@@ -46,7 +46,6 @@ SCREENS = (
     Screen("sign-in", "/sign-in/", ("visitor",)),
     Screen("password-forgotten", "/password/forgotten/", ("visitor",)),
     Screen("tokens", "/tokens/", ("user",)),
-    Screen("api-docs", "/api/v1/docs/", ("user",)),
     Screen("password", "/password/", ("user",)),
     Screen("overview", "/", ANALYTICS),
     Screen("overview-grouped", "/?group=model", ("admin",)),
