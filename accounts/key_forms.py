@@ -78,7 +78,7 @@ class LimitsForm(Styled, SavesItsFields):
             help_text=f"The key works until this day ends ({zone}). Empty: for ever.",
         )
         self.fields["expires_at"].widget.attrs["class"] = "input"
-        for name in ("requests_per_minute", "tokens_per_minute"):
+        for name in self.fields.keys() & {"requests_per_minute", "tokens_per_minute"}:
             self.fields[name].label = name.replace("_per_", " a ").capitalize()
 
     def clean_expires_at(self) -> datetime | None:
@@ -86,6 +86,28 @@ class LimitsForm(Styled, SavesItsFields):
         if ends is not None and ends <= timezone.now() and "expires_at" in self.changed_data:
             raise ValidationError("This day is over. Please choose a later one.", code="over")
         return ends
+
+
+class TokenForm(LimitsForm):
+    """A new token of ``instance.user``, which reads what that person sees."""
+
+    class Meta(LimitsForm.Meta):
+        fields = ("name", "expires_at")  # type: ignore[assignment]  # a shorter tuple
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].help_text = "What the token is for, such as “My notebook”."
+
+    def clean_name(self) -> str:
+        """The name with the person's own in front, because names of keys may not repeat in an organization."""
+        name = f"{self.instance.user.handle}: {self.cleaned_data['name']}"
+        if len(name) > MAX_NAME:
+            raise ValidationError("This name is too long.", code="long")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        self.instance.may_call, self.instance.may_ingest, self.instance.may_read = False, False, True
+        return super().clean() or self.cleaned_data
 
 
 class KeyForm(LimitsForm):

@@ -3,7 +3,7 @@
 from django.contrib.auth import views
 from django.urls import path
 
-from accounts import aliases, audit_trail, keys, members, organizations, passwords, projects
+from accounts import aliases, audit_trail, keys, members, organizations, passwords, projects, tokens
 from accounts.views import SignInView
 
 password_change_done = views.PasswordChangeDoneView.as_view(template_name="accounts/password_change_done.html")
@@ -27,6 +27,8 @@ urlpatterns = [
     path("organization/<int:pk>/members/invite/", members.member_invite, name="member-invite"),
     path("organization/<int:pk>/projects/", projects.projects, name="projects"),
     path("organization/<int:pk>/projects/add/", projects.project_add, name="project-add"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/<int:pk>/revoke/", tokens.token_revoke, name="token-revoke"),
     path("organization/<int:pk>/keys/", keys.keys, name="keys"),
     path("organization/<int:pk>/keys/add/", keys.key_add, name="key-add"),
     path("organization/<int:pk>/keys/groq/", keys.provider_key, name="provider-key"),

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, Permission
 
-from accounts.models import Role, User
+from accounts.models import ApiKey, Organization, Role, User
 
 EXPORT_PERMISSION = "ledger.export_usageevent"
 EDIT_PRICING_PERMISSION = "pricing.add_price"
@@ -21,6 +21,7 @@ class Viewer:
     sees_cost: bool
     may_export: bool
     may_edit_pricing: bool
+    project_ids: frozenset[int] | None = None
 
     @property
     def sees_anything(self) -> bool:
@@ -62,6 +63,31 @@ class Viewer:
         if self.user_ids is not None:
             user_ids &= self.user_ids
         return replace(self, organization_ids=organization_ids, user_ids=user_ids)
+
+    def within(self, organization: Organization) -> Self:
+        """This viewer, limited to one organization. The result never sees more."""
+        organization_ids = frozenset({organization.pk})
+        if self.organization_ids is not None:
+            organization_ids &= self.organization_ids
+        return replace(self, organization_ids=organization_ids)
+
+    @classmethod
+    def of_key(cls, key: ApiKey) -> Self:
+        """The viewer of a program with a key. It sees what the key's person sees, or without a person what an Admin of
+        the organization sees; never more than the key's organization, and only its project if the key has one. It
+        changes nothing."""
+        viewer = cls.of(key.user.current) if key.user is not None else cls._of_admins(key.organization)
+        project_ids = None if key.project is None else frozenset({key.project.current.pk})
+        return replace(viewer.within(key.organization), project_ids=project_ids, may_edit_pricing=False)
+
+    @classmethod
+    def _of_admins(cls, organization: Organization) -> Self:
+        app_label, _, codename = EXPORT_PERMISSION.partition(".")
+        may_export = Permission.objects.filter(
+            group__name=Role.ADMIN, content_type__app_label=app_label, codename=codename
+        ).exists()
+        organization_ids = frozenset({organization.pk})
+        return cls(Role.ADMIN, organization_ids, None, sees_cost=True, may_export=may_export, may_edit_pricing=False)
 
     @classmethod
     def nobody(cls) -> Self:

@@ -1,16 +1,13 @@
 """The Analytics tab: its pages, the parts of them that htmx asks for, and the export."""
 
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.core.handlers.asgi import ASGIRequest
 from django.db import DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
@@ -19,18 +16,20 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.decorators import actor_of, with_own_viewer, with_viewer
-from accounts.places import NoPlaceError, Places, in_a_place
+from accounts.places import NoPlaceError
 from accounts.viewer import Viewer
 from analytics import reports
 from analytics.display.unpriced_notice import unpriced
+from analytics.export.download import BUSY, BUSY_SECONDS, download
 from analytics.export.export import CSV, JSONL, Format, json_of
 from analytics.export.sessions import CONTENT_TYPE as SESSIONS_CONTENT_TYPE
 from analytics.export.sessions import export_sessions
-from analytics.export.streaming import Chunks, InAThread, InAThreadOfALoop
+from analytics.export.streaming import Chunks
 from analytics.export.table import TABLE_FILES
 from analytics.failure import failed, is_partial
 from analytics.filters import menus
-from analytics.filters.facets import FACETS, facets_of
+from analytics.filters.facets import facets_of
+from analytics.filters.file_name import file_name
 from analytics.filters.filters import UNPRICED, Filters, read_filters
 from analytics.filters.remembered import remember, with_remembered
 from analytics.filters.table_form import FORMAT, TableForm
@@ -49,15 +48,9 @@ from pricing.models import Price
 
 logger = logging.getLogger(__name__)
 
-MAX_FILE_NAME = 150
 EXPORTED_AT_ONCE = 1_000
 """The number of sessions that an export reads at once."""
 PLAIN_TEXT = "text/plain; charset=utf-8"
-EXPORT_PLACES = Places(settings.MAX_EXPORTS, settings.MAX_EXPORTS_PER_PERSON)
-"""Limits of concurrent exports. An export holds a database connection until its reader is done, and pages need some."""
-TOO_MANY_EXPORTS = (
-    "Too many exports are being downloaded at the moment, by you or by others. Please try again in a minute."
-)
 TOO_MANY_ROWS = (
     f"This table would have more than {MAX_ROWS:,} rows. Choose months rather than days, one dimension rather than two,"
     " a shorter range, or a filter."
@@ -243,16 +236,10 @@ def _bad_range(filters: Filters) -> HttpResponse:
 def _file(request: HttpRequest, chunks: Chunks, name: str, content_type: str) -> HttpResponseBase:
     """A response with these chunks as a file, or 503 if too many exports are being read. Errors before the first chunk
     are raised."""
-    begin = InAThreadOfALoop if isinstance(request, ASGIRequest) else InAThread
     try:
-        body = begin(in_a_place(EXPORT_PLACES, actor_of(request).pk, chunks))
+        return download(request, chunks, name, content_type, reader=actor_of(request).pk)
     except NoPlaceError:
-        return HttpResponse(TOO_MANY_EXPORTS, PLAIN_TEXT, status=503, headers={"Retry-After": "30"})
-    response = StreamingHttpResponse(body, content_type=content_type)
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Cache-Control"] = "private, no-store"
-    response["X-Accel-Buffering"] = "no"  # This keeps nginx from collecting the whole file.
-    return response
+        return HttpResponse(BUSY, PLAIN_TEXT, status=503, headers={"Retry-After": str(BUSY_SECONDS)})
 
 
 @require_safe
@@ -308,21 +295,6 @@ def _sessions(viewer: Viewer, filters: Filters) -> Chunks:
 
 export_csv, export_jsonl = (_export(file.suffix, file.content_type, _events(file)) for file in (CSV, JSONL))
 export_sessions_jsonl = _export("sessions.jsonl", SESSIONS_CONTENT_TYPE, _sessions)
-
-
-def file_name(filters: Filters) -> str:
-    """A name with the days and filters of the file: ``usage_2026-10-24_2026-11-22_model-openai-gpt-oss-120b``."""
-    days = f"usage_{filters.selection.first_day}_{filters.selection.last_day}"
-    chosen = [
-        "-".join([facet.name, *map(_as_file_name, filters.texts(facet))])
-        for facet in FACETS
-        if facet.name in {name for name, _ in filters.query.pairs}
-    ]
-    return "_".join([days, *chosen, *([UNPRICED] if filters.only_unpriced else [])])[:MAX_FILE_NAME].rstrip("_-")
-
-
-def _as_file_name(text: str) -> str:
-    return re.sub(r"[^a-z0-9.]+|\.{2,}", "-", text.lower()).strip("-.")
 
 
 def _part(request: HttpRequest) -> str:

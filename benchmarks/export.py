@@ -1,4 +1,5 @@
-"""Measures the CSV export beside PostgreSQL's own ``COPY … TO STDOUT`` of the same rows, and its memory.
+"""Measures the CSV export beside PostgreSQL's own ``COPY … TO STDOUT`` of the same rows, its memory, and Parquet beside
+it.
 
 It runs in a process of its own, because the system reports only the peak memory of a whole process.
 """
@@ -20,6 +21,7 @@ from django.db import connection
 from accounts.models import Role
 from accounts.viewer import Viewer
 from analytics.export.export import export_csv
+from analytics.export.parquet import export_parquet
 from analytics.reports import Log
 from analytics.reports.selection import Selection
 
@@ -52,6 +54,12 @@ def measure() -> None:
         "goal ≥ 60 %",
     )
     report("Memory that the CSV took", f"{grown:.0f} MB", "goal ≤ 64 MB")
+    before, started = _peak_mb(), time.perf_counter()
+    size = _drain(export_parquet(Log(EVERYTHING, selection)))
+    parquet, grown = time.perf_counter() - started, _peak_mb() - before
+    what = f"Parquet of them ({size / 1e6:,.0f} MB)"
+    report(what, f"{rows / parquet:,.0f}/s = {ours / parquet:.1f} × CSV", "goal ≥ 3 ×")
+    report("Memory that Parquet took beyond that", f"{grown:.0f} MB")
 
 
 def _newest(rows: int) -> Selection:

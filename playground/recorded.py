@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from accounts.viewer import Viewer
 from analytics.display.cost_badge import Badge, badge
-from analytics.display.cost_explanation import prices_of
 from analytics.reports import Report
+from analytics.reports.cost_explanation import prices_of
 from analytics.reports.selection import Selection
 from ledger.models import UsageEvent
 

@@ -45,6 +45,7 @@ KEYS = "a[href$='/keys/']"
 SCREENS = (
     Screen("sign-in", "/sign-in/", ("visitor",)),
     Screen("password-forgotten", "/password/forgotten/", ("visitor",)),
+    Screen("tokens", "/tokens/", ("user",)),
     Screen("password", "/password/", ("user",)),
     Screen("overview", "/", ANALYTICS),
     Screen("overview-grouped", "/?group=model", ("admin",)),

@@ -153,6 +153,7 @@ REPORT_TIMEOUT_MS = env.number("REPORT_TIMEOUT_MS", 15_000, minimum=100)
 MAX_EXPORTS = env.number("MAX_EXPORTS", 4, minimum=1)
 MAX_EXPORTS_PER_PERSON = env.number("MAX_EXPORTS_PER_PERSON", 2, minimum=1)
 ESTIMATES_PER_MINUTE = env.number("ESTIMATES_PER_MINUTE", 60, minimum=1)
+API_REQUESTS_PER_MINUTE = env.number("API_REQUESTS_PER_MINUTE", 600, minimum=1)
 EXPORT_STALL_SECONDS = env.number("EXPORT_STALL_SECONDS", 60, minimum=1)
 GROQ_API_KEY = env.text("GROQ_API_KEY")
 GROQ_BASE_URL = env.text("GROQ_BASE_URL")
@@ -188,6 +189,8 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_filters",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "procrastinate.contrib.django",
 ]
 
@@ -317,6 +320,16 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "The usage ledger of your Groq calls",
+    "DESCRIPTION": "Usage, cost and latency, as the dashboard shows them. docs/api.md tells how to use this.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "PREPROCESSING_HOOKS": ["api.document.only_ours"],
+    "POSTPROCESSING_HOOKS": [],
+    "COMPONENT_SPLIT_REQUEST": True,
 }
 
 LOGGING = {

@@ -3,7 +3,10 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from api.events import EventsView
+from gateway.ingestion.views import EventsView as IngestionView
 from usage_dashboard import health
+from usage_dashboard.methods import by_method
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.urls")),
@@ -13,6 +16,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("playground.urls")),
     path("", include("connect.urls")),
     path("", include("gateway.urls")),
+    path(
+        "api/v1/events",
+        by_method(EventsView.as_view(), POST=IngestionView.as_view()),
+        name="api-events",
+    ),
+    path("api/v1/", include("api.urls")),
     path("health/", health.health, name="health"),
     path("health/live/", health.alive, name="health-live"),
     path("health/details/", health.health_details, name="health-details"),

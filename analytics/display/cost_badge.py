@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import Literal
 
 from analytics.display import figures
-from analytics.display.cost_explanation import Part, Prices, dollars_of, explains, parts_of, prices_of
 from analytics.display.missing_cost import WITHOUT_TOOL_FEES
+from analytics.reports.cost_explanation import Part, Prices, dollars_of, explains, parts_of, prices_of
 from ledger.models import UsageEvent
 from pricing.cost import rounded
 

@@ -47,14 +47,14 @@ class Format(Generic[Source]):
 
 def export_csv(log: Log) -> Generator[bytes, None, None]:
     """The log's events as chunks of CSV, oldest first. The file has a header even without events."""
-    columns = (f'{_csv(name, sql)} AS "{name}"' for name, sql in _columns(log.viewer))
-    return _copied(log, ", ".join(columns), "FORMAT csv, HEADER", BYTE_ORDER_MARK)
+    columns = (f'{_csv(name, sql)} AS "{name}"' for name, sql in columns_of(log.viewer))
+    return copied(log, ", ".join(columns), "FORMAT csv, HEADER", BYTE_ORDER_MARK)
 
 
 def export_jsonl(log: Log) -> Generator[bytes, None, None]:
     """The log's events as chunks of JSON Lines, oldest first, without a header."""
     # JSON escapes control characters, so COPY finds neither its quote nor its delimiter in a line and changes nothing.
-    return _copied(log, _line(log.viewer), r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'")
+    return copied(log, _line(log.viewer), r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'")
 
 
 def json_of(viewer: Viewer, organization_id: int, pk: int) -> str | None:
@@ -73,11 +73,12 @@ JSONL = Format("jsonl", "application/jsonl; charset=utf-8", export_jsonl)
 
 def _line(viewer: Viewer) -> str:
     """SQL of an event as an object of JSON."""
-    columns = (f'{_json(name, sql)} AS "{name}"' for name, sql in _columns(viewer))
+    columns = (f'{_json(name, sql)} AS "{name}"' for name, sql in columns_of(viewer))
     return f"(SELECT row_to_json(line) FROM (SELECT {', '.join(columns)}) AS line)"  # noqa: S608 - our own words
 
 
-def _columns(viewer: Viewer) -> list[tuple[str, str]]:
+def columns_of(viewer: Viewer) -> list[tuple[str, str]]:
+    """The names of the columns that a viewer may see, each with the SQL of its value."""
     return [(name, sql) for name, sql in COLUMNS.items() if viewer.sees_cost or name not in COST_COLUMNS]
 
 
@@ -109,7 +110,7 @@ def _plain(name: str, sql: str) -> str:
     return sql
 
 
-def _copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generator[bytes, None, None]:
+def copied(log: Log, columns: str, options: str, first: bytes = b"") -> Generator[bytes, None, None]:
     """The output of COPY for the log's events, after ``first``."""
     rows_sql, parameters = select(log, columns)
     statement = f"COPY ({rows_sql}) TO STDOUT WITH ({options})"

@@ -59,10 +59,13 @@ MODEL = FACET["model"]
 
 
 def facets_of(viewer: Viewer) -> tuple[Facet, ...]:
-    """The filters that the viewer can use: none by organization or by user for somebody who sees only one."""
+    """The filters that the viewer can use: none by organization, user or project for somebody who sees only
+    one."""
     hidden = set()
     if viewer.organization_ids is not None:
         hidden.add("organization")
     if viewer.user_ids is not None:
         hidden.add("user")
+    if viewer.project_ids is not None:
+        hidden.add("project")
     return tuple(facet for facet in FACETS if facet.name not in hidden)

@@ -17,10 +17,10 @@ from analytics.display.local_time import LocalTime
 from analytics.display.session_link import link_to_requests, link_to_session, requests_query
 from analytics.filters.facets import DEFAULT_PROVIDER
 from analytics.filters.filters import Filters
-from analytics.pages.models.prices import has_rates, prices_in_force
 from analytics.pages.requests.page import RequestRow, rows
 from analytics.pages.sessions import Model, badge_of, span
 from analytics.reports import Conversation, LogCursor, Totals
+from analytics.reports.prices import has_rates, prices_in_force
 from pricing.catalogue import Catalogue
 from pricing.cost import cost
 from pricing.fields import NANO

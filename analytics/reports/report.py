@@ -15,6 +15,7 @@ from accounts.viewer import Viewer
 from analytics.reports import names, percentiles
 from analytics.reports.calendar import first_day
 from analytics.reports.grouped_sums import Group, Key
+from analytics.reports.grouped_table import MAX_ROWS, TooManyRowsError
 from analytics.reports.percentiles import Bucket, Histogram, LatencyPoint, Percentiles
 from analytics.reports.planner import Planner, Question
 from analytics.reports.retained import RetainedFrom, retained_from
@@ -202,6 +203,13 @@ class Report:
     def totals_by(self, *names: str) -> dict[Key, DatedTotals]:
         """The totals of each occurring combination of values of these dimensions."""
         return dict(self._planner.grouped(self.selection, names, DatedTotals))
+
+    def combinations(self, *names: Dimension) -> list[tuple[Key, Summary]]:
+        """The sums of each occurring combination of values of these dimensions. TooManyRowsError beyond MAX_ROWS."""
+        found = self._planner.some(self.selection, names, Summary, MAX_ROWS + 1)
+        if len(found) > MAX_ROWS:
+            raise TooManyRowsError
+        return found
 
     def top_model(self) -> Row | None:
         """The model with the most requests; None without requests."""

@@ -38,13 +38,19 @@ def visible(viewer: Viewer) -> Q:
         scope &= Q(organization_id__in=viewer.organization_ids)
     if viewer.user_ids is not None:
         scope &= Q(user_id__in=viewer.user_ids)
+    if viewer.project_ids is not None:
+        scope &= Q(project_id__in=viewer.project_ids)
     return scope
 
 
 def scope_of(viewer: Viewer) -> frozenset[str]:
     """The dimensions that a cube needs so that ``visible`` can be applied to its rows. A viewer without any may
     read the cubes of all organizations together."""
-    limited = {ORGANIZATION: viewer.organization_ids, "user_id": viewer.user_ids}
+    limited = {
+        ORGANIZATION: viewer.organization_ids,
+        "user_id": viewer.user_ids,
+        "project_id": viewer.project_ids,
+    }
     return frozenset(name for name, ids in limited.items() if ids is not None)
 
 

@@ -6,14 +6,13 @@ from typing import Any
 import django.db
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.keyring import KeyEntry, KeyringNotReadyError, keyring
+from accounts.bearer import AWAY_SECONDS, KeyAuthentication, OneForm
+from accounts.keyring import KeyEntry
 from accounts.places import NoPlaceError, Places
 from gateway.ingestion.bodies import BodyRefusedError, body_of
 from gateway.ingestion.entrance import NO_PLACE
@@ -25,9 +24,8 @@ AWAY = (*MAY_PASS, django.db.OperationalError, django.db.InterfaceError)
 SCOPE = "ingest"
 PLACES = Places(settings.INGEST_AT_ONCE, max(1, settings.INGEST_AT_ONCE // 2))
 """The places for requests that are being recorded. One key can take half of them."""
-BUSY_SECONDS, AWAY_SECONDS = 1, 5
-"""How long a sender should wait before it sends the same again."""
-READY_SECONDS = 2.0
+BUSY_SECONDS = 1
+"""How long a sender should wait before it sends the same again, if there was no place."""
 AWAY_MESSAGE = "The database is away. Send this again: what is recorded already is not recorded twice."
 
 
@@ -47,29 +45,17 @@ class RefusalError(APIException):
             self.wait = wait
 
 
-class KeyAuthentication(BaseAuthentication):
-    """Authentication by a key of the ledger as a bearer token; ``request.auth`` is its entry. No person signs in."""
+class OnlyByKey(KeyAuthentication):
+    """No request comes in without a key."""
+
+    refusal = "Send a key of this ledger: Authorization: Bearer gul_…"
+    away = AWAY_MESSAGE
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, KeyEntry]:
-        kind, _, secret = request.headers.get("Authorization", "").partition(" ")
-        entry = _entry_of(secret.strip()) if kind.lower() == "bearer" else None
-        if entry is None:
-            raise AuthenticationFailed("Send a key of this ledger: Authorization: Bearer gul_…")
-        keyring.used(entry.id)
-        return AnonymousUser(), entry
-
-    def authenticate_header(self, request: Request) -> str:
-        return "Bearer"
-
-
-def _entry_of(secret: str) -> KeyEntry | None:
-    """The key with this secret. The first request of a process waits for the keys."""
-    try:
-        return keyring.find(secret)
-    except KeyringNotReadyError:
-        if not keyring.wait_until_ready(READY_SECONDS):
-            raise RefusalError(503, AWAY_MESSAGE, AWAY_SECONDS) from None
-        return keyring.find(secret)
+        authenticated = super().authenticate(request)
+        if authenticated is None:
+            raise AuthenticationFailed(self.refusal)
+        return authenticated
 
 
 class MayIngest(BasePermission):
@@ -79,24 +65,14 @@ class MayIngest(BasePermission):
         return isinstance(request.auth, KeyEntry) and SCOPE in request.auth.scopes
 
 
-class OwnAnswer(BaseContentNegotiation):
-    """Answers have one form, whatever the sender accepts."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
 class Door(APIView):
     """A view for programs with a key. A subclass has ``enter``."""
 
     over_rate_status = 429
 
-    authentication_classes = (KeyAuthentication,)
+    authentication_classes = (OnlyByKey,)
     permission_classes = (MayIngest,)
-    content_negotiation_class = OwnAnswer
+    content_negotiation_class = OneForm
     http_method_names = ["post", "options"]
 
     def post(self, request: Request) -> Any:

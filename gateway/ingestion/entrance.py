@@ -9,6 +9,8 @@ from gateway.asgi import Application, Message, Receive, Scope, Send
 from gateway.bodies import Incoming, drain
 
 PATHS = ("/api/v1/events", "/otlp/v1/")
+READING = ("GET", "HEAD")
+"""Methods without events, which the API answers."""
 NO_PLACE = "usage.no_place"
 """Set in the scope of a request whose body was not taken because its key has as many on their way as it may have."""
 BODIES_FOR_A_PLACE = 16
@@ -25,7 +27,7 @@ class Entrance:
         self._paths = tuple(root_path + path for path in PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(self._paths):
+        if scope["type"] != "http" or not scope["path"].startswith(self._paths) or scope["method"] in READING:
             await self._application(scope, receive, send)
             return
         try:

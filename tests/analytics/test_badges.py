@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Organization
 from analytics.display.cost_badge import badge, level
-from analytics.display.cost_explanation import prices_of
+from analytics.reports.cost_explanation import prices_of
 from groq_client.call import Call, UsagePart
 from ledger.models import UsageEvent
 from ledger.recording.record import record

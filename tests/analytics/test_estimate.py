@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 from accounts.models import Organization, User
 from accounts.rate import Rate
 from analytics.pages.models import estimate
+from analytics.reports import estimates
 from groq_client.tokens import estimate_prompt
 from ledger.models import UsageEvent
 from pricing.cost import cost
@@ -180,7 +181,7 @@ def test_no_connection_is_held_while_tokens_are_counted(
         held.append(connection.connection)
         return estimate_prompt(body, model)
 
-    monkeypatch.setattr(estimate, "estimate_prompt", counting)
+    monkeypatch.setattr(estimates, "estimate_prompt", counting)
     assert lines(asked(admin))
     assert held == [None] * 3  # the families of the three models that read text
 
@@ -194,7 +195,7 @@ def test_the_report_of_a_failure_does_not_quote_the_prompt(
     def failing(body: object, model: str) -> int:
         raise RuntimeError("Something is broken.")
 
-    monkeypatch.setattr(estimate, "estimate_prompt", failing)
+    monkeypatch.setattr(estimates, "estimate_prompt", failing)
     canary = token_hex()  # The report quotes lines of this file, so that it must not be in one.
     client = signed_in(admin)
     client.raise_request_exception = False

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from accounts.models import Organization, Project, Role, User
 from accounts.places import Places
-from analytics import views
+from analytics.export import download as downloads
 from analytics.export import export
 from analytics.export.export import defused
 from analytics.export.streaming import StalledReaderError
@@ -223,7 +223,7 @@ def test_the_file_name_says_range_session_and_kind(event: UsageEvent, exporter: 
 @pytest.fixture
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     one = Places(1, 1)
-    monkeypatch.setattr(views, "EXPORT_PLACES", one)
+    monkeypatch.setattr(downloads, "PLACES", one)
     yield one
     wait_until_free(one)
 
@@ -287,7 +287,7 @@ def test_a_reader_who_never_reads_is_given_up(
 def test_one_person_leaves_places_to_the_others(
     event: UsageEvent, exporter: User, acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "EXPORT_PLACES", Places(2, 1))
+    monkeypatch.setattr(downloads, "PLACES", Places(2, 1))
     other = make_user("other", Role.USER, acme)
     other.user_permissions.set(exporter.user_permissions.all())
     record([call(organization="acme", at=AT, session_id="s" * 200) for _ in range(400)])

@@ -16,7 +16,7 @@ from django.contrib.auth.models import Group, Permission
 from accounts.models import Organization, Role, User
 from accounts.places import Places
 from accounts.viewer import Viewer
-from analytics import views
+from analytics.export import download as downloads
 from analytics.export.table import COSTS, SUMS
 from analytics.reports import GroupedTable, TooManyRowsError, grouped_table
 from analytics.reports.selection import Dimension, Selection
@@ -222,6 +222,6 @@ def test_the_form_keeps_the_filters_of_the_page(ledger: list[UsageEvent], admin:
 def test_a_table_takes_a_place_among_the_exports(
     ledger: list[UsageEvent], admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "EXPORT_PLACES", Places(0, 0))
+    monkeypatch.setattr(downloads, "PLACES", Places(0, 0))
     response = signed_in(admin).get(f"/export/?{RANGE}&per=day&by=model&format=csv")
     assert (response.status_code, response["Retry-After"]) == (503, "30")

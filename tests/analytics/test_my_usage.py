@@ -17,8 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
 from analytics.display import figures
-from analytics.display.cost_explanation import parts_of, prices_of
 from analytics.reports import Report, cache_savings, today
+from analytics.reports.cost_explanation import parts_of, prices_of
 from analytics.reports.planner import Planner
 from analytics.reports.selection import Selection
 from ledger.models import UsageEvent

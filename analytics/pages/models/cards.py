@@ -17,10 +17,11 @@ from analytics.filters.facets import MODEL
 from analytics.filters.filters import Filters
 from analytics.filters.query_string import QueryString
 from analytics.pages.models.comparison import compared_with
-from analytics.pages.models.prices import PriceOf, has_rates, is_chosen, is_free, label_of, text_of
+from analytics.pages.models.prices import is_chosen, label_of, text_of
 from analytics.pages.models.table import PriceCell, price_of
 from analytics.pages.models.what_if import Money, what_if
 from analytics.reports import ModelUsage, not_used
+from analytics.reports.prices import PriceOf, has_rates, is_free
 from analytics.reports.selection import Selection
 from pricing.catalogue import CAPABILITIES, LANGUAGES, MANY_LANGUAGES, STATUSES, Catalogue, Facts, Key, Status
 from pricing.fields import DollarField

@@ -12,9 +12,10 @@ from analytics.display.colors import colors_apart
 from analytics.display.missing_cost import WITHOUT_TOOL_FEES
 from analytics.filters.filters import Filters
 from analytics.filters.query_string import QueryString
-from analytics.pages.models.prices import PriceOf, label_of, text_of
+from analytics.pages.models.prices import label_of, text_of
 from analytics.pages.models.table import PriceCell, price_of
 from analytics.reports import ModelUsage
+from analytics.reports.prices import PriceOf
 from pricing.catalogue import Catalogue, Facts
 
 SIDES = ("left", "right", "third", "fourth")

@@ -12,11 +12,12 @@ from analytics.pages import Page
 from analytics.pages.models import cards, what_if
 from analytics.pages.models.cards import Shelf, known_models
 from analytics.pages.models.comparison import SIDES, comparison
-from analytics.pages.models.prices import of_chosen_providers, prices_in_force
+from analytics.pages.models.prices import of_chosen_providers
 from analytics.pages.models.providers import provider_cards
 from analytics.pages.models.table import model_table
 from analytics.pages.models.what_if import WhatIfForm
 from analytics.reports import MODEL_QUESTIONS, ModelUsage, Report, by_whole_price, models_used
+from analytics.reports.prices import prices_in_force
 from pricing.catalogue import Catalogue
 
 

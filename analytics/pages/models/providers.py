@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 from django.conf import settings
 from django.urls import reverse
@@ -11,8 +11,9 @@ from accounts.models import ProviderKey
 from accounts.viewer import Viewer
 from analytics.filters.facets import DEFAULT_PROVIDER, FACET
 from analytics.filters.filters import Filters
-from analytics.pages.models.prices import PriceOf, is_chosen, is_free, only_organization
+from analytics.pages.models.prices import is_chosen
 from analytics.reports import Health, Report, Totals, provider_health
+from analytics.reports.prices import PriceOf, is_free, offered, only_organization
 from pricing.catalogue import Catalogue
 from pricing.models import Price
 
@@ -48,7 +49,7 @@ def provider_cards(
     viewer = report.viewer
     usage = _usage(report)
     health = provider_health(viewer, now)
-    models = _offered(catalogue, prices, now.date())
+    models = offered(catalogue, prices, now.date())
     names = sorted({*usage, *health, *models}, key=lambda name: (-usage[name].requests if name in usage else 0, name))
     key = _key(viewer, filters)
     return [
@@ -88,15 +89,6 @@ def _usage(report: Report) -> dict[str, Totals]:
     """The totals of each provider under the filters, of those too that are not chosen."""
     everywhere = report.selection.without("provider")
     return {key[0]: totals for key, totals in Report(report.viewer, everywhere).totals_by("provider").items()}
-
-
-def _offered(catalogue: Catalogue, prices: PriceOf, today: date) -> Mapping[str, Mapping[str, Price | None]]:
-    """The models of each provider that can still be called, with their prices."""
-    found: dict[str, dict[str, Price | None]] = {}
-    for key in catalogue.models() | {key for key, price in prices.items() if price.enabled}:
-        if not catalogue.facts(*key).is_retired_on(today):
-            found.setdefault(key[0], {})[key[1]] = prices.get(key)
-    return found
 
 
 def _key(viewer: Viewer, filters: Filters) -> tuple[str, int]:

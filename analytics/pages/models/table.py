@@ -10,8 +10,9 @@ from analytics.display.sorting import Column, Header, TableSettings, in_order, m
 from analytics.filters.facets import MODEL
 from analytics.filters.filters import Filters
 from analytics.filters.query_string import QueryString
-from analytics.pages.models.prices import PriceOf, Rate, has_rates, label_of, rates
+from analytics.pages.models.prices import Rate, label_of, rates
 from analytics.reports import ModelUsage
+from analytics.reports.prices import PriceOf, has_rates
 from pricing.catalogue import Catalogue
 from pricing.models import Price
 

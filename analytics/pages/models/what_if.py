@@ -15,8 +15,9 @@ from django.core.exceptions import ValidationError
 from analytics.display import figures
 from analytics.display.colors import colors_apart
 from analytics.filters.filters import Filters
-from analytics.pages.models.prices import PriceOf, has_rates, label_of, text_of
+from analytics.pages.models.prices import label_of, text_of
 from analytics.reports import ModelUsage
+from analytics.reports.prices import PriceOf, has_rates
 from pricing.cost import EXACT, NANO, Rates, Usage, charges, cost, total_cost
 from pricing.fields import DollarField
 from pricing.models import validate_typed_rate

@@ -15,7 +15,6 @@ from accounts.zones import reader_zone
 from analytics.display import figures
 from analytics.display.colors import color_of
 from analytics.display.cost_badge import badge, tools_used
-from analytics.display.cost_explanation import Part, dollars_of, explains, parts_of, prices_of
 from analytics.display.local_time import LocalTime
 from analytics.display.missing_cost import WITHOUT_TOOL_FEES
 from analytics.display.session_link import link_to_session
@@ -23,6 +22,7 @@ from analytics.filters.facets import DEFAULT_PROVIDER, FACET
 from analytics.filters.query_string import QueryString
 from analytics.pages.requests.waterfall import waterfall
 from analytics.reports import session_of
+from analytics.reports.cost_explanation import Part, dollars_of, explains, parts_of, prices_of
 from ledger.models import UsageEvent
 from pricing.cost import Charge
 from pricing.models import Price

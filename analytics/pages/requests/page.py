@@ -10,7 +10,6 @@ from accounts.viewer import Viewer
 from analytics.display import retention_notice
 from analytics.display.colors import color_of
 from analytics.display.cost_badge import Badge, badge
-from analytics.display.cost_explanation import prices_of
 from analytics.display.local_time import LocalTime
 from analytics.filters.filters import UNPRICED, Filters
 from analytics.filters.remembered import Setting
@@ -19,6 +18,7 @@ from analytics.pages.requests.columns import COLUMNS, KEYS
 from analytics.pages.requests.layout import ROWS, SIZES, layout_of
 from analytics.pages.requests.listing import SORT, Listing, listing
 from analytics.reports import Report, with_request_id
+from analytics.reports.cost_explanation import prices_of
 from groq_client.names import identity
 from ledger.models import UsageEvent
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from accounts import bearer
 from accounts.models import Organization
-from gateway.ingestion import doors
 from gateway.rates import CALLS, Rates, shared_windows
 from ledger.models import UsageEvent
 from tests.gateway.ingestion.conftest import NewSender
@@ -87,7 +87,7 @@ def test_what_is_told_of_yesterday_holds_up_no_call(acme: Organization, new_send
     sender = new_sender(acme, requests_per_minute=1, tokens_per_minute=1)
     assert sender.send(event()).status == 200
     assert sender.send(event()).status == 429
-    key = doors.keyring.find(sender.secret)
+    key = bearer.keyring.find(sender.secret)
     assert key is not None
     Rates(shared_windows(), CALLS).let_in(key)
 

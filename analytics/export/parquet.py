@@ -1,0 +1,118 @@
+"""The events of a log as a Parquet file, for pandas, Polars, DuckDB and the like, with the columns of the other files.
+
+PostgreSQL copies the plain values of rows, and Arrow makes columns of them, one row group at a time: a file of any size
+takes the memory of one row group. Times are UTC, costs are decimals with nine places, texts are unchanged, and JSON is
+text.
+"""
+
+import io
+from collections.abc import Generator, Iterator
+
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from analytics.export.export import Format, columns_of, copied
+from analytics.reports import Log
+from ledger.event_columns import DOLLARS, FLAGS, JSON, TEXTS, TIMES
+
+GROUP_BYTES = 16 << 20
+"""A row group is made of this much text, which is about 30,000 rows."""
+MONEY = pa.decimal128(19, 9)
+OTHERS = {
+    "day": pa.date32(),
+    "hour": pa.int16(),
+    "http_status": pa.int16(),
+    "attempts": pa.int16(),
+    "audio_seconds": pa.decimal128(12, 3),
+    "queue_ms": pa.float64(),
+    "prompt_ms": pa.float64(),
+    "completion_ms": pa.float64(),
+}
+"""The types of columns that are of none of the kinds. Others are whole numbers."""
+
+
+def export_parquet(log: Log) -> Generator[bytes, None, None]:
+    """The log's events as chunks of Parquet, oldest first."""
+    columns = columns_of(log.viewer)
+    read = {name: _read_as(name) for name, _ in columns}
+    schema = pa.schema([(name, MONEY if name in DOLLARS else kind) for name, kind in read.items()])
+    rows = copied(log, ", ".join(f'{_plain(name, sql)} AS "{name}"' for name, sql in columns), "FORMAT csv")
+    sink = _Sink()
+    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for text in _groups(rows):
+            writer.write_table(_table(text, read, schema))
+            yield sink.taken()
+    yield sink.taken()
+
+
+PARQUET = Format("parquet", "application/vnd.apache.parquet", export_parquet)
+
+
+class _Sink(io.RawIOBase):
+    """Where the file is written to, a piece at a time."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: object) -> int:
+        self._pieces.append(bytes(piece))  # type: ignore[call-overload]  # a buffer of Arrow
+        self._size += len(self._pieces[-1])
+        return len(self._pieces[-1])
+
+    def tell(self) -> int:
+        return self._size
+
+    def taken(self) -> bytes:
+        """What was written since the last time."""
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def _groups(rows: Iterator[bytes]) -> Iterator[bytes]:
+    """The text of each row group. Each piece of ``rows`` has whole rows."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in rows:
+        pieces.append(piece)
+        size += len(piece)
+        if size >= GROUP_BYTES:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    if size:
+        yield b"".join(pieces)
+
+
+def _table(text: bytes, read: dict[str, pa.DataType], schema: pa.Schema) -> pa.Table:
+    found = csv.read_csv(
+        pa.py_buffer(text),
+        # One block, because a row must not be longer than one, and one thread, because others serve pages.
+        csv.ReadOptions(use_threads=False, column_names=list(read), block_size=len(text) + 1),
+        csv.ParseOptions(newlines_in_values=True),
+        csv.ConvertOptions(
+            column_types=read, null_values=[""], strings_can_be_null=True, true_values=["t"], false_values=["f"]
+        ),
+    )
+    columns = zip(read, found.columns, strict=True)
+    return pa.table([_in_dollars(column) if name in DOLLARS else column for name, column in columns], schema)
+
+
+def _in_dollars(nano: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Nano-dollars as decimals with nine places: the same digits, and another place for the point."""
+    whole = nano.cast(pa.decimal128(19, 0)).combine_chunks()
+    return pa.Array.from_buffers(MONEY, len(whole), whole.buffers())
+
+
+def _read_as(name: str) -> pa.DataType:
+    if name in TEXTS | JSON:
+        return pa.string()
+    if name in TIMES:
+        return pa.timestamp("us", tz="UTC")
+    return pa.bool_() if name in FLAGS else OTHERS.get(name, pa.int64())
+
+
+def _plain(name: str, sql: str) -> str:
+    return f"({sql})::text" if name in JSON else sql

@@ -1,0 +1,107 @@
+"""The price list: its versions, and how a Super Admin adds one."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, cast
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import User
+from accounts.viewer import Viewer
+from api.access import viewer_of
+from api.catalogue import NO_PRICES
+from api.links import link
+from api.parameters import choice, number, place, text
+from api.problems import WrongParameterError
+from api.reading import Reading
+from api.shapes import NewPriceShape, PricesShape, RatesShape, told
+from pricing.forms import PriceVersionForm
+from pricing.models import Price
+from pricing.versions import add_versions, id_of
+
+MODEL = text("model", means="Only prices of this model.")
+PROVIDER = text("provider", longest=50, means="Only prices of this provider.")
+WHICH = choice(
+    "which",
+    {name: name for name in ("in-force", "scheduled", "all")},
+    default="in-force",
+    means="The versions that are in force now, those that begin later, or all there ever were.",
+)
+SIZE = number("limit", default=100, most=1_000, means="At most this number of versions.")
+BEFORE = place("before", lambda given: id_of(given) or None, means="Versions entered before this one.")
+USUAL = {"enabled": True, "audio_minimum_seconds": 10, "provider": "groq"}
+"""What a new version has if nothing is said of it."""
+FIELDS = PriceVersionForm.Meta.fields
+
+
+class PricesView(Reading):
+    """The versions of prices, the last entered first: everybody's, and those of the organizations that you see."""
+
+    http_method_names = ["get", "head", "post", "options"]
+    parser_classes = (JSONParser,)
+    takes = (MODEL, PROVIDER, WHICH, SIZE, BEFORE)
+    tells = PricesShape
+    asks = NewPriceShape
+    adds = RatesShape
+    tag = "Models and prices"
+
+    def read(self, request: Request, viewer: Viewer, **where: Any) -> Any:
+        if not viewer.sees_pricing:
+            raise PermissionDenied(NO_PRICES)
+        size, before = SIZE.of(request), BEFORE.of(request)
+        found = _which(viewer, WHICH.of(request))
+        for name, wanted in (("model", MODEL.of(request)), ("provider", PROVIDER.of(request))):
+            found = found.filter(**{name: wanted}) if wanted else found
+        found = found if before is None else found.filter(pk__lt=before)
+        versions = list(found.order_by("-pk")[: size + 1])
+        return {
+            "next": link(request, before=versions[size - 1].pk) if len(versions) > size else None,
+            "prices": [told(RatesShape, version) for version in versions[:size]],
+        }
+
+    def post(self, request: Request) -> Response:
+        """Add a version of a price, which begins now or at effective_from. For Super Admins who are signed in."""
+        if not viewer_of(request).may_edit_pricing:
+            raise PermissionDenied("Only Super Admins may do this, and never with a key.")
+        with transaction.atomic():
+            form = PriceVersionForm(_posted(request.data))
+            if not form.is_valid():
+                name, errors = next(iter(form.errors.items()))
+                name = name if name in FIELDS else "newest_seen"  # Only that is compared with more than one field.
+                raise WrongParameterError(name, f"{name}: {errors[0]}")
+            version = form.save(commit=False)
+            add_versions([version], by=cast("User", request.user))
+        return Response(told(RatesShape, version), status=201)
+
+
+def _which(viewer: Viewer, which: str) -> "QuerySet[Price]":
+    visible, now = Price.objects.visible_to(viewer), timezone.now()
+    if which == "all":
+        return visible
+    chosen = visible.scheduled(now) if which == "scheduled" else visible.latest_begun(now)
+    return Price.objects.filter(pk__in=[version.pk for version in chosen])
+
+
+def _posted(data: Any) -> dict[str, Any]:
+    """The values of a form, from those of JSON. WrongParameterError for what is no object, and for an unknown name."""
+    if not isinstance(data, dict):
+        raise WrongParameterError("body", "body: send an object with the fields of a price.")
+    for name in data:
+        if name not in FIELDS:
+            raise WrongParameterError(name, f"There is no field {name[:50]!r}. Known are: {', '.join(FIELDS)}.")
+    return USUAL | {name: _text_of(value) for name, value in data.items()}
+
+
+def _text_of(value: Any) -> Any:
+    """A value as somebody types it: numbers without an exponent, tools and their rates in one line."""
+    if isinstance(value, float):
+        return f"{Decimal(repr(value)):f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text_of(rate)}" for name, rate in value.items())
+    return value

@@ -1,0 +1,67 @@
+"""The page API tokens: everybody makes, sees and revokes the own ones, and nobody else's."""
+
+import re
+
+import pytest
+
+from accounts.models import ApiKey, AuditRecord, Organization, User
+from accounts.tokens import MAX_TOKENS
+from tests.cast import signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+def made(person: User, name: str = "notebook", **more: str) -> str:
+    """The page after a token was asked for."""
+    return signed_in(person).post("/tokens/", {"name": name, **more}).content.decode()
+
+
+def test_a_token_is_a_key_that_reads_what_its_person_sees(user: User, colleague: User) -> None:
+    page = made(user)
+    token = ApiKey.objects.get()
+    (secret,) = re.findall(r'value="(gul_\w+)"', page)
+    assert (token.name, token.user, token.created_by, token.scopes) == ("ann: notebook", user, user, {"read"})
+    assert token.ending == secret[-4:]
+    assert secret not in signed_in(user).get("/tokens/").content.decode()
+    assert AuditRecord.objects.filter(action="key.create").exists()
+    made(colleague)  # whose token may have the same name
+
+
+def test_only_the_own_tokens_are_seen_and_revoked(user: User, colleague: User, admin: User) -> None:
+    made(user)
+    token = ApiKey.objects.get()
+    for other in (colleague, admin):
+        assert "ann: notebook" not in signed_in(other).get("/tokens/").content.decode()
+        assert signed_in(other).post(f"/tokens/{token.pk}/revoke/").status_code == 404
+    assert signed_in(user).post(f"/tokens/{token.pk}/revoke/").status_code == 302
+    token.refresh_from_db()
+    assert token.revoked_at
+    assert signed_in(user).post(f"/tokens/{token.pk}/revoke/").status_code == 404
+
+
+def test_a_key_that_an_admin_made_for_a_person_is_no_token(user: User, admin: User, acme: Organization) -> None:
+    key = ApiKey.objects.create(organization=acme, name="theirs", user=user, created_by=admin, digest=b"x" * 32)
+    assert "theirs" not in signed_in(user).get("/tokens/").content.decode()
+    assert signed_in(user).post(f"/tokens/{key.pk}/revoke/").status_code == 404
+
+
+def test_what_is_wrong_is_said(user: User) -> None:
+    assert "gul_" not in made(user, "")
+    assert "is over" in made(user, "late", expires_at="2020-01-01")
+    made(user)
+    assert "Another key has this name" in made(user)
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_person_has_at_most_so_many(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accounts.tokens.MAX_TOKENS", 1)
+    made(user)
+    assert "Please revoke one before" in made(user, "second")
+    assert ApiKey.objects.count() == 1
+    assert MAX_TOKENS > 1
+
+
+def test_somebody_without_an_organization_is_told(super_admin: User) -> None:
+    assert "your account has none" in signed_in(super_admin).get("/tokens/").content.decode()
+    assert signed_in(super_admin).post("/tokens/", {"name": "x"}).status_code == 200
+    assert not ApiKey.objects.exists()
