@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import pytest
 from django.db import OperationalError
 from playwright.sync_api import Locator, Page, Response, expect
