@@ -228,6 +228,8 @@ def test_without_javascript(ledger: None, admin: User, sign_in: SignedIn) -> Non
     expect(page.locator(".arithmetic")).to_be_visible()
     page.get_by_role("link", name="s-1", exact=True).click()
     expect(page).to_have_url(re.compile(r"/sessions/.*id=s-1"))
+    page.get_by_role("link", name="Its requests").click()
+    expect(page).to_have_url(re.compile("session=s-1"))
     page.locator("#id-search").fill("nothing like this")
     page.get_by_role("button", name="Find").click()
     expect(page.get_by_text("No request has the id")).to_be_visible()
