@@ -63,7 +63,7 @@ def test_a_person_asks_and_sees_what_is_recorded(
 ) -> None:
     page = sign_in(user, "/")
     page.locator(".account summary").click()
-    page.get_by_role("link", name="Playground").click()
+    page.get_by_role("banner").get_by_role("link", name="Playground").click()
     message = page.get_by_label("Message", exact=True)
     expect(message).to_be_focused()
 

@@ -12,7 +12,7 @@ from accounts.models import Organization, User
 from groq_client.call import UsagePart
 from ledger.recording.record import record
 from tests.browser.chromium import SIZES
-from tests.browser.conftest import SignedIn
+from tests.browser.conftest import SignedIn, choose_range
 from tests.ledger.calls import call, failed, usage
 from tests.pricing.prices import make_price
 
@@ -94,7 +94,7 @@ def test_the_drawer_by_keyboard_stays_open_while_the_list_lives(ledger: None, ad
 def test_the_drawer_has_its_own_address(ledger: None, admin: User, sign_in: SignedIn) -> None:
     """Also after htmx has taken steps of its own in the history, which it goes back by loading."""
     page = sign_in(admin, "/requests/")
-    page.locator(".ranges label", has_text="Last 7 days").click()
+    choose_range(page, "Last 7 days")
     expect(page).to_have_url(re.compile("range=7d$"))
     page.evaluate("window.sameDocument = true")
     addresses = [str(page.locator(ROWS).nth(n).locator("a").get_attribute("href")) for n in range(4)]
@@ -193,7 +193,7 @@ def test_new_rows_come_without_a_jump_and_deep_pages_stay(ledger: None, admin: U
     assert page.locator(ROWS).first.get_attribute("id") == first
     page.get_by_role("link", name="Newer").click()
     expect(page).to_have_url(re.compile("after="))
-    page.get_by_role("link", name="Newest").click()
+    page.get_by_label("Other pages of requests").get_by_role("link", name="Newest").click()
     expect(page.get_by_role("link", name="Newest")).to_have_count(0)
     page.get_by_role("link", name="Older").click()
     expect(page.get_by_role("link", name="Newest")).to_be_visible()
@@ -207,7 +207,7 @@ def test_search_and_unpriced_and_filters(ledger: None, admin: User, sign_in: Sig
     page = sign_in(admin, "/requests/?unpriced=1")
     expect(page.get_by_text("Only unpriced")).to_be_visible()
     expect(page.locator(f"{ROWS} .tag.warning")).to_have_count(36)
-    page.locator(".ranges label", has_text="Last 7 days").click()
+    choose_range(page, "Last 7 days")
     expect(page).to_have_url(re.compile("range=7d.*unpriced=1"))
     page.get_by_label("Remove only unpriced").click()
     expect(page.get_by_text("Only unpriced")).to_have_count(0)
@@ -227,6 +227,8 @@ def test_without_javascript(ledger: None, admin: User, sign_in: SignedIn) -> Non
     expect(page.locator("h1")).to_have_text("Request")
     expect(page.locator(".arithmetic")).to_be_visible()
     page.get_by_role("link", name="s-1", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/sessions/.*id=s-1"))
+    page.get_by_role("link", name="Its requests").click()
     expect(page).to_have_url(re.compile("session=s-1"))
     page.locator("#id-search").fill("nothing like this")
     page.get_by_role("button", name="Find").click()
