@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from accounts.models import Organization, User
 from ledger.recording.record import record
-from tests.browser.conftest import SignedIn
+from tests.browser.conftest import SignedIn, choose_range
 from tests.cast import PASSWORD
 from tests.ledger.calls import call
 
@@ -22,7 +22,7 @@ def test_a_view_is_saved_opened_and_begun_with(acme: Organization, user: User, s
     record([call(organization="acme", user="ann", at=datetime.now(UTC))])
     page = sign_in(user, "/requests/")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("radio", name="Last 7 days").check()
+    choose_range(page, "Last 7 days")
     page.wait_for_url(WEEK)
     menu = page.locator(".views > summary")
     menu.click()
