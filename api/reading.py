@@ -41,7 +41,9 @@ class Door(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        check_names(request, self.takes if request.method in ("GET", "HEAD") else ())
+        method = (request.method or "").lower()
+        if method in self.http_method_names and hasattr(self, method):  # Any other method is refused for what it is.
+            check_names(request, self.takes if method in ("get", "head") else ())
 
     def get_exception_handler(self) -> Any:
         return answer
