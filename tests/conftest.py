@@ -49,20 +49,12 @@ LONG = (
     "test_older_sdks.py", "test_writer.py", "test_import_events.py",
     "test_reliability.py", "test_endings.py", "test_http_recorder.py",
 )  # fmt: skip
-"""Files that take a quarter of a minute or more. They come early, so that no core is idle at the end."""
-TOGETHER = ("browser", "gateway")
-"""Folders whose tests share a browser or a server. They come first and stay together, so that each process of the run
-starts one."""
+"""Files that take a quarter of a minute or more. They come first, so that no core is idle at the end."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: (_place(item.path), item.path.name not in LONG))
-
-
-def _place(path: Path) -> int:
-    room = path.relative_to(Path(__file__).parent).parts[0]
-    return TOGETHER.index(room) if room in TOGETHER else len(TOGETHER)
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -19,9 +19,9 @@ PATIENCE_MS = 30_000
 """A busy machine is slow and may not fail a test. Playwright itself waits 5 seconds for what is expected."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for this folder and no longer: this thread has an event loop meanwhile, and asynchronous tests need theirs.
+    """One for a module and no longer: this thread has an event loop meanwhile, and asynchronous tests need theirs.
 
     Tests do not share a window: ``sign_in`` opens each page in a new context, with cookies and a storage of its own.
     """

@@ -1,4 +1,4 @@
-"""One gateway for all tests of this folder: gunicorn as in production, with the simulator as its Groq."""
+"""One gateway for all tests of a module: gunicorn as in production, with the simulator as its Groq."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ def groq_server() -> Iterator[SimulatorHandle]:
         yield handle
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def address(django_db_setup: None, django_db_blocker: Any, groq_server: SimulatorHandle) -> Iterator[str]:
     (django_settings.JOURNAL_DIR / "gateway.limits").unlink(missing_ok=True)  # An earlier run had keys of the same ids.
     settings = {"GROQ_API_KEY": "gsk_of_the_server", "GROQ_BASE_URL": groq_server.base_url}
