@@ -272,10 +272,10 @@ def usage(viewer: Viewer, selection: Selection, *, compares: bool = False) -> di
 
 def previous(report: Report) -> dict[str, Any]:
     """The previous period and its totals; null if too little is kept to tell them."""
-    before, totals, first = report.selection.previous(), report.previous_totals(), report.covered_from
+    totals = report.previous_totals()
     return {
-        **days_of(before),
-        "is_covered": totals is not None and first is not None and first <= before.first_day,
+        **days_of(report.selection.previous()),
+        "is_covered": totals is not None and report.covers_previous,
         "totals": None if totals is None else told(TotalsShape, totals),
     }
 

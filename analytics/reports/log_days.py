@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from django.db.models import Sum
@@ -64,13 +64,15 @@ def counts_that_fill(
 
 def _of_sessions(viewer: Viewer, selection: Selection) -> Counts | None:
     """The days from the first to the last call of each chosen session. The count of each day is an upper bound: the
-    session's number of calls on all days."""
+    session's number of calls on all days, also of those in projects that the viewer does not see, since a session has
+    no project. The events themselves are read with the viewer's whole scope."""
     chosen = selection.chosen.get("session_id", ())
     if not chosen or "" in chosen:
         return None
     counts: dict[tuple[int, date], int] = defaultdict(int)
     whose = {f"{name}__in": selection.chosen[name] for name in _OF_SESSIONS if name in selection.chosen}
-    sessions = CurrentSession.objects.filter(visible(viewer), **whose, session_id__in=chosen)
+    seen = visible(replace(viewer, project_ids=None))
+    sessions = CurrentSession.objects.filter(seen, **whose, session_id__in=chosen)
     for organization, first, last, requests in sessions.values_list(
         "organization_id", "first_day", "last_day", "requests"
     ):

@@ -57,6 +57,19 @@ def test_each_caller_reads_the_own_events(ledger: list[UsageEvent], admin: User,
         asker.ask(f"events/{id_of(foreign)}", 404)
 
 
+def test_a_key_of_a_project_may_ask_for_a_session(acme: Organization) -> None:
+    """A session may span projects: the key reads only the events of its own."""
+    record(
+        call(organization="acme", project=slug, session_id="s1", at=NOON + timedelta(minutes=n))
+        for n, slug in enumerate(("rag", "rag", "chat"))
+    )
+    asker = key(acme, project=Project.objects.get(organization=acme, slug="rag"))
+    for asked in ({"session": "s1"}, {"session": "s1", "limit": 1}):
+        found = pages(asker, **ALL, **asked)
+        assert [event["project"] for page in found for event in page["events"]] == ["rag", "rag"]
+    assert asker.ask("usage", **ALL, session="s1")["requests"] == 2
+
+
 def test_only_the_unpriced_are_told_if_asked(ledger: list[UsageEvent], super_admin: User) -> None:
     found = pages(person(super_admin), **ALL, limit=500, unpriced=1)
     told = {event["id"] for page in found for event in page["events"]}
