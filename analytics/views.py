@@ -81,7 +81,7 @@ def _view(page: Page) -> Callable[..., HttpResponseBase]:
                     return first_run(request, viewer, {"page": page, "pages": PAGES, "filters": filters})
                 context = _context(page, viewer, filters, part, request.headers.get("X-Open-Menu", ""))
                 context |= {"seen": seen, "is_unused": not recorded}
-                if part != "results":
+                if part != RESULTS:
                     context["saved"] = saved_views(actor_of(request), page, filters)
             response = render(request, f"analytics/{part}.html", context)
         except DatabaseError:

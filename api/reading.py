@@ -42,8 +42,10 @@ class Door(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         method = (request.method or "").lower()
-        if method in self.http_method_names and hasattr(self, method):  # Any other method is refused for what it is.
-            check_names(request, self.takes if method in ("get", "head") else ())
+        if method in ("get", "head"):
+            check_names(request, self.takes)
+        elif method == "post" and "post" in self.http_method_names:  # Elsewhere a POST is refused as what it is.
+            check_names(request, ())
 
     def get_exception_handler(self) -> Any:
         return answer

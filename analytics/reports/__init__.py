@@ -16,7 +16,7 @@ from analytics.reports.scope import is_scattered, selected, snapshot, visible
 from analytics.reports.session_averages import SessionAverages, session_averages
 from analytics.reports.session_messages import Messages, message_sums, messages, selection_of
 from analytics.reports.sessions import Conversation, Sessions, session_at, session_of
-from analytics.reports.totals import Point, Row, Summary, Totals
+from analytics.reports.totals import Point, Row, Summary, Totals, added, remainder
 
 __all__ = [
     "MAX_ROWS",
@@ -48,6 +48,7 @@ __all__ = [
     "TooManyRowsError",
     "Totals",
     "Value",
+    "added",
     "by_whole_price",
     "cache_savings",
     "event_of",
@@ -64,6 +65,7 @@ __all__ = [
     "not_used",
     "number_recorded",
     "provider_health",
+    "remainder",
     "retained_from",
     "selected",
     "selection_of",

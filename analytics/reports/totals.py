@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 
 @dataclass(slots=True)
@@ -68,10 +68,34 @@ class Totals(Summary):
         return self.ttft_ms_sum / self.ttft_count if self.ttft_count else None
 
 
-def added(several: Iterable[Totals], nothing: Totals) -> Totals:
-    """The totals added up; the value ``nothing`` if there are none."""
-    columns = list(zip(*map(_values, several), strict=True))
-    return Totals(*(fold(column) for fold, column in zip(_FOLDS, columns, strict=True))) if columns else nothing
+@dataclass(slots=True)
+class DatedTotals(Totals):
+    """Totals with the last local day that has requests; None without requests."""
+
+    last_day: date | None = None
+
+
+S = TypeVar("S", bound=Summary)
+
+
+def added(several: Iterable[S], nothing: S) -> S:
+    """The sums added up, each as one of the class of ``nothing``; the value ``nothing`` if there are none."""
+    values, folds = _READING[type(nothing)]
+    columns = list(zip(*map(values, several), strict=True))
+    return type(nothing)(*(fold(column) for fold, column in zip(folds, columns, strict=True))) if columns else nothing
+
+
+def remainder(whole: Summary, parts: Sequence[S]) -> S:
+    """What is left of the whole without its parts, of which there is at least one. What only all requests together can
+    tell, such as the shortest latency, is left out. A hidden cost stays hidden."""
+    kind = type(parts[0])
+    taken = added(parts, parts[0])
+    names = (name for name in _NAMES[kind] if name not in _EXTREMES)
+    return kind(**{name: _less(getattr(whole, name), getattr(taken, name)) for name in names})
+
+
+def _less(whole: Any, part: Any) -> Any:
+    return whole if whole is None or part is None else whole - part
 
 
 def _costs(values: Sequence[Decimal | None]) -> Decimal | None:
@@ -79,22 +103,17 @@ def _costs(values: Sequence[Decimal | None]) -> Decimal | None:
     return sum((value for value in values if value is not None), Decimal(0)) if values[0] is not None else None
 
 
-_NAMES = [field.name for field in fields(Totals)]
-_values = attrgetter(*_NAMES)
-_FOLD_OF: dict[str, Callable[[Any], Any]] = {
-    "latency_ms_min": min,
-    "latency_ms_max": max,
-    "cost_usd": _costs,
-    "tool_cost_usd": _costs,
+def _latest(values: Sequence[date | None]) -> date | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+_EXTREMES: dict[str, Callable[[Any], Any]] = {"latency_ms_min": min, "latency_ms_max": max, "last_day": _latest}
+_FOLD_OF = _EXTREMES | {"cost_usd": _costs, "tool_cost_usd": _costs}
+_NAMES = {kind: [field.name for field in fields(kind)] for kind in (Summary, Totals, DatedTotals)}
+_READING: dict[type[Summary], tuple[Callable[[Any], Any], list[Callable[[Any], Any]]]] = {
+    kind: (attrgetter(*names), [_FOLD_OF.get(name, sum) for name in names]) for kind, names in _NAMES.items()
 }
-_FOLDS = [_FOLD_OF.get(name, sum) for name in _NAMES]
-
-
-@dataclass(slots=True)
-class DatedTotals(Totals):
-    """Totals with the last local day that has requests; None without requests."""
-
-    last_day: date | None = None
+"""For each class of sums, what reads all its values, and how each of them is added up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from accounts.models import Organization
 from accounts.viewer import Viewer
 from analytics.pages.models.prices import label_of
 from analytics.pages.models.what_if import Money, units_without_rate
-from analytics.reports import Report, Totals, snapshot, today
+from analytics.reports import Report, Totals, remainder, snapshot, today
 from analytics.reports.selection import Dimension, Selection
 from ledger.rollups.cubes import ORGANIZATION
 from pricing.catalogue import Key
@@ -28,11 +28,6 @@ from pricing.cost import NANO, cost
 from pricing.models import Price
 
 DAYS = 30
-COUNTED = (
-    "requests", "estimated", "without_tool_fees", "input_tokens", "output_tokens", "cached_tokens", "audio_seconds",
-    "characters", "tool_cost_usd",
-)  # fmt: skip
-"""The sums that a preview is made of."""
 logger = logging.getLogger(__name__)
 
 
@@ -167,17 +162,12 @@ def _traffic(
     found: dict[Key, Totals] = dict(_sums(viewer, of_some if organization else replace(days, chosen=chosen)))
     for (provider, model, pk), sums in _sums(viewer, of_some, ORGANIZATION) if own else ():
         if pk in own.get((provider, model), ()):
-            found[provider, model] = _less(found[provider, model], sums)
+            found[provider, model] = remainder(found[provider, model], [sums])
     return {key: sums for key, sums in found.items() if key in models and sums.requests}
 
 
 def _sums(viewer: Viewer, selection: Selection, *more: str) -> Iterable[tuple[Any, Totals]]:
     return Report(viewer, selection).totals_by("provider", "model", *more).items()
-
-
-def _less(whole: Totals, part: Totals) -> Totals:
-    """The sums of the whole without those of the part."""
-    return Totals(**{name: getattr(whole, name) - getattr(part, name) for name in COUNTED})
 
 
 def _own_prices(models: Iterable[Key]) -> dict[Key, set[int]]:

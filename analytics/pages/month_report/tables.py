@@ -1,14 +1,13 @@
 """The tables of a month report: the largest values of a dimension, all others in one line, and the total."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from analytics.display.sorting import share
 from analytics.filters.facets import Facet, facets_of
 from analytics.pages.overview.layers import others_named
-from analytics.reports import Report, Summary
+from analytics.reports import Report, Summary, added, remainder
 
 ROWS = 10
 TABLES = ("organization", "model", "project", "user", "feature")
@@ -59,9 +58,9 @@ def _table(report: Report, facet: Facet) -> Table:
     names = report.names(facet.dimension, shown)
     named = [(names[value] or NONE, sums[value]) for value in shown]
     if rest:
-        named.append((others_named(len(rest)), _added(sums[value] for value in rest)))
+        named.append((others_named(len(rest)), added((sums[value] for value in rest), Summary())))
     total = report.totals()
-    deleted = _less(total, _added(sums.values()))
+    deleted = remainder(total, list(sums.values()))
     if deleted.requests:
         named.append((DELETED, deleted))
     whole = _measure(total)
@@ -70,23 +69,3 @@ def _table(report: Report, facet: Facet) -> Table:
 
 def _measure(sums: Summary) -> Decimal | int:
     return sums.total_tokens if sums.cost_usd is None else sums.cost_usd
-
-
-def _added(several: Iterable[Summary]) -> Summary:
-    """The sums of at least one value, added up."""
-    first, *others = several
-    for one in others:
-        first = _combined(first, one, 1)
-    return first
-
-
-def _less(whole: Summary, part: Summary) -> Summary:
-    return _combined(whole, part, -1)
-
-
-def _combined(one: Summary, other: Summary, sign: int) -> Summary:
-    """The first sums plus or minus the others. A hidden cost stays hidden."""
-    names = [field.name for field in fields(Summary)]
-    pairs = ((getattr(one, name), getattr(other, name)) for name in names)
-    values: list[Any] = [None if a is None else a + sign * (b or 0) for a, b in pairs]
-    return Summary(*values)

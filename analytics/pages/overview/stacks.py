@@ -1,7 +1,6 @@
 """The charts over time, stacked by a dimension that the reader has chosen."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from analytics.display.colors import STATUS_COLORS, colors_apart, colors_of_values
@@ -9,7 +8,7 @@ from analytics.filters.facets import FACET, Facet, facets_of
 from analytics.filters.filters import Filters
 from analytics.filters.menus import Choosable
 from analytics.pages.overview.layers import LAYERS, named, others_named
-from analytics.reports import Point, Report, Summary, Value
+from analytics.reports import Point, Report, Summary, Value, remainder
 
 GROUP = "group"
 """The name in a query string for the dimension that the charts are stacked by."""
@@ -58,7 +57,7 @@ def layers(report: Report, filters: Filters, points: Sequence[Point], facet: Fac
         for value in shown
     ]
     if rest := len(ordered) - len(shown):
-        others = [_rest(point.totals, [series[value][n] for value in shown]) for n, point in enumerate(points)]
+        others = [remainder(point.totals, [series[value][n] for value in shown]) for n, point in enumerate(points)]
         made.append(_layer(others_named(rest), 0, "", others, report))
     return made
 
@@ -68,17 +67,6 @@ def _colors(facet: Facet, values: Sequence[Value]) -> dict[Value, int]:
         return {value: STATUS_COLORS[str(value)] for value in values}
     colors = (colors_apart if facet.name == "model" else colors_of_values)(map(str, values))
     return {value: colors[str(value)] for value in values}
-
-
-def _rest(whole: Summary, parts: Sequence[Summary]) -> Summary:
-    """What is left of the whole without the parts."""
-    cost = whole.cost_usd
-    return Summary(
-        requests=whole.requests - sum(part.requests for part in parts),
-        unpriced=whole.unpriced - sum(part.unpriced for part in parts),
-        total_tokens=whole.total_tokens - sum(part.total_tokens for part in parts),
-        cost_usd=None if cost is None else cost - sum((part.cost_usd or Decimal(0) for part in parts), Decimal(0)),
-    )
 
 
 def _layer(name: str, color: int, link: str, sums: Sequence[Summary], report: Report) -> dict[str, Any]:
