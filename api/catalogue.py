@@ -16,19 +16,13 @@ from analytics.filters.facets import DEFAULT_PROVIDER
 from analytics.reports import Health, Report, Summary, provider_health
 from analytics.reports.prices import PriceOf, is_free, offered, prices_in_force
 from analytics.reports.selection import Selection
-from api.figures import days_of, only, usage
 from api.parameters import COMPARE, FILTERS, Parameter, choice, filters_of, text
 from api.problems import WrongParameterError
 from api.reading import Reading
-from api.shapes import (
-    HealthShape,
-    ModelShape,
-    ModelsShape,
-    OneModelShape,
-    ProvidersShape,
-    SummaryShape,
-    told,
-)
+from api.shapes.base import told
+from api.shapes.catalogue import HealthShape, ModelShape, ModelsShape, OneModelShape, ProvidersShape
+from api.shapes.figures import SummaryShape
+from api.summary import days_of, only, usage
 from pricing.catalogue import CAPABILITIES, STATUSES, Catalogue, Key
 from pricing.models import Price
 

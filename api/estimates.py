@@ -21,7 +21,7 @@ from api.access import caller_of, viewer_of
 from api.catalogue import NO_PRICES
 from api.problems import WrongParameterError
 from api.reading import Door
-from api.shapes import EstimateQuestion, EstimatesShape
+from api.shapes.estimates import EstimateQuestion, EstimatesShape
 from pricing.catalogue import Catalogue, Key
 
 LONGEST_PROMPT = 100_000

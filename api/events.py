@@ -14,7 +14,8 @@ from api.links import link
 from api.parameters import FILTERS, ONLY_UNPRICED, filters_of, number, place
 from api.problems import WrongParameterError
 from api.reading import Reading
-from api.shapes import EventDetailShape, EventShape, EventsShape, told
+from api.shapes.base import told
+from api.shapes.events import EventDetailShape, EventShape, EventsShape
 from ledger.event_columns import COST_COLUMNS
 from ledger.models import UsageEvent
 from pricing.cost import rounded

@@ -1,10 +1,8 @@
 """The views of sums: of a range, by hour, day, week or month, by one or two dimensions, of one model, provider, person
 or organization."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.http import Http404
@@ -14,36 +12,31 @@ from rest_framework.request import Request
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
 from analytics.filters.facets import FACET, FACETS, facets_of
-from analytics.reports import MAX_ROWS, Percentiles, Report, Summary, TooManyRowsError, Totals, Value, models_used
+from analytics.reports import MAX_ROWS, Report, Summary, TooManyRowsError, Totals, models_used
 from analytics.reports.selection import Dimension, Selection
 from analytics.reports.totals import added
 from api.parameters import COMPARE, FILTERS, GRAIN, Parameter, choice, filters_of, number
 from api.problems import WrongParameterError
 from api.reading import Reading
-from api.shapes import (
+from api.shapes.base import told
+from api.shapes.figures import (
     AdminShape,
     BreakdownShape,
     CostsShape,
-    LatencyShape,
     PerformanceShape,
     RowsShape,
     SeriesShape,
     SummaryShape,
     TotalsShape,
     UsageShape,
-    told,
 )
+from api.summary import MANY, ORDERS, POPULAR, daily, days_of, latency, only, previous, rows, speed, table, usage
 
-POPULAR, MANY, MOST = 10, 100, 1_000
+MOST = 1_000
 MOST_DAYS_BY_HOUR = 31
 MOST_LINES = 50
 PERIODS = ("hour", "day", "week", "month")
 DIMENSIONS = {facet.name: facet.name for facet in FACETS if facet.has_menu}
-ORDERS: Mapping[str, Callable[[Summary], int | Decimal]] = {
-    "cost": lambda sums: sums.cost_usd or Decimal(0),
-    "tokens": lambda sums: sums.total_tokens,
-    "requests": lambda sums: sums.requests,
-}
 
 PERIOD = choice("group_by", {name: name for name in PERIODS}, default="day", means="The length of the periods.")
 BY = choice("by", DIMENSIONS, default="model", means="The dimension whose values are told apart.")
@@ -256,71 +249,6 @@ class AdminUsageView(Reading):
         }
 
 
-def usage(viewer: Viewer, selection: Selection, *, compares: bool = False) -> dict[str, Any]:
-    """What a range comes to, and its largest parts."""
-    report = Report(viewer, selection, compares=compares)
-    told_of = {
-        **days_of(selection),
-        **told(TotalsShape, report.totals()),
-        "latency_ms": latency(report.latency_percentiles()),
-        "by_provider": rows(report, "provider", "requests", MANY),
-        "popular_models": rows(report, "model", "requests", POPULAR),
-        "trend": daily(report),
-    }
-    return {**told_of, "previous": previous(report)} if compares else told_of
-
-
-def previous(report: Report) -> dict[str, Any]:
-    """The previous period and its totals; null if too little is kept to tell them."""
-    totals = report.previous_totals()
-    return {
-        **days_of(report.selection.previous()),
-        "is_covered": totals is not None and report.covers_previous,
-        "totals": None if totals is None else told(TotalsShape, totals),
-    }
-
-
-def days_of(selection: Selection) -> dict[str, date]:
-    return {"first_day": selection.first_day, "last_day": selection.last_day}
-
-
-def daily(report: Report) -> list[Mapping[str, Any]]:
-    return [told(SummaryShape, point.totals, day=point.day) for point in report.series("day")]
-
-
-def latency(found: Percentiles | None) -> Mapping[str, Any] | None:
-    return None if found is None else told(LatencyShape, found)
-
-
-def speed(model: Any) -> Mapping[str, Any]:
-    return {
-        "provider": model.provider,
-        "model": model.model,
-        **told(SummaryShape, model.totals),
-        "latency_ms": latency(model.latency),
-        "avg_ttft_ms": model.totals.avg_ttft_ms,
-        "tokens_per_second": model.tokens_per_second,
-    }
-
-
-def table(report: Report, dimension: Dimension, order: str, most: int) -> dict[str, Any]:
-    return {
-        **days_of(report.selection),
-        "by": order,
-        "rows": rows(report, dimension, order, most),
-        "number": len(report.sums_by(dimension)),
-    }
-
-
-def rows(report: Report, dimension: Dimension, order: str, most: int) -> list[Mapping[str, Any]]:
-    """The sums of the values of a dimension that are largest in an order."""
-    amount = ORDERS[order]
-    found: Iterable[tuple[Value, Summary]] = report.sums_by(dimension).items()
-    shown = sorted(found, key=lambda pair: -amount(pair[1]))[:most]
-    names = report.names(dimension, [value for value, _ in shown])
-    return [told(SummaryShape, sums, value=value, name=names[value]) for value, sums in shown]
-
-
 def points(viewer: Viewer, selection: Selection, period: str) -> list[Mapping[str, Any]]:
     """The sums of each period, with zeros for one without requests."""
     if period == "hour" and selection.days > MOST_DAYS_BY_HOUR:
@@ -350,7 +278,3 @@ def dimension_of(request: Request, viewer: Viewer, parameter: Parameter[str]) ->
     if name not in {facet.name for facet in facets_of(viewer)}:
         raise WrongParameterError(parameter.name, f"{parameter.name}: you see only one {name}.")
     return FACET[name].dimension
-
-
-def only(selection: Selection, dimension: Dimension, value: str | int) -> Selection:
-    return replace(selection, chosen={**selection.chosen, dimension: (value,)})

@@ -10,7 +10,7 @@ from accounts.viewer import Viewer
 from analytics.reports import today
 from api.access import key_of
 from api.reading import Reading
-from api.shapes import MeShape
+from api.shapes.me import MeShape
 
 MANY = 100
 

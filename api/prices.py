@@ -20,7 +20,8 @@ from api.links import link
 from api.parameters import choice, number, place, text
 from api.problems import WrongParameterError
 from api.reading import Reading
-from api.shapes import NewPriceShape, PricesShape, RatesShape, told
+from api.shapes.base import told
+from api.shapes.prices import NewPriceShape, PricesShape, RatesShape
 from pricing.forms import PriceVersionForm
 from pricing.models import Price
 from pricing.versions import add_versions, id_of

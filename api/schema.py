@@ -10,7 +10,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from api.parameters import Parameter
-from api.shapes import ProblemShape
+from api.shapes.base import ProblemShape
 
 PROBLEM = "application/problem+json"
 PROBLEMS: Mapping[int, str] = {

@@ -12,7 +12,8 @@ from api.links import link
 from api.parameters import FILTERS, choice, filters_of, number, place
 from api.problems import WrongParameterError
 from api.reading import Reading
-from api.shapes import SessionShape, SessionsShape, told
+from api.shapes.base import told
+from api.shapes.events import SessionShape, SessionsShape
 
 SORT = choice("sort", {sort.key: sort for sort in SORTS}, default=RECENT.key, means="Whose largest come first.")
 AFTER = place("after", SessionCursor.parse, means="Sessions beyond this place. The link next has it.")
