@@ -12,11 +12,18 @@
   const apply = () => {
     for (const fold of document.querySelectorAll(".fold")) fold.open = !phone.matches || unfolded.has(fold.id);
   };
-  document.addEventListener("toggle", ({ target }) => {
-    if (!phone.matches || !target.matches?.(".fold")) return;
-    unfolded[target.open ? "add" : "delete"](target.id);
+  const remember = (fold, isOpen) => {
+    if (!phone.matches) return;
+    unfolded[isOpen ? "add" : "delete"](fold.id);
     try { localStorage.setItem(KEY, JSON.stringify([...unfolded])); } catch { /* In private mode this page alone remembers. */ }
-  }, true);
+  };
+  // A click, by a key too, comes before the part opens, and is remembered at once: the event "toggle" comes later, and a
+  // refresh of the page in between would close the part again. Only that event tells when a search in the page opens it.
+  document.addEventListener("click", ({ target }) => {
+    const fold = target.closest?.(".fold > summary")?.parentElement;
+    if (fold) remember(fold, !fold.open);
+  });
+  document.addEventListener("toggle", ({ target }) => { if (target.matches?.(".fold")) remember(target, target.open); }, true);
   document.addEventListener("htmx:after:swap", apply);
   phone.addEventListener("change", apply);
   apply();
