@@ -38,16 +38,20 @@ FAST_4G = {
 }
 GOALS = {"paint": 1000, "shift": 0.02, "first load": 420, "filter change": 60}
 OBSERVE = """
-window.measured = {paint: 0, shift: 0, of: ""};
+window.measured = {paint: 0, shift: 0, of: "", moved: []};
 new PerformanceObserver(list => { for (const entry of list.getEntries()) {
   measured.paint = entry.startTime; measured.of = `${entry.element?.tagName}.${entry.element?.className}`;
 }}).observe({type: "largest-contentful-paint", buffered: true});
 new PerformanceObserver(list => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) {
   measured.shift += entry.value;
+  for (const {node, previousRect: before, currentRect: after} of entry.sources) {
+    const name = node?.nodeType === 1 ? `${node.tagName} ${node.id} ${node.className}` : `text in ${node?.parentElement?.outerHTML.slice(0, 60)}`;
+    measured.moved.push(`${Math.round(entry.startTime)} ms, ${entry.value.toFixed(3)}: ${name} from ${Math.round(before.y)} to ${Math.round(after.y)}`);
+  }
 }}).observe({type: "layout-shift", buffered: true});
 """
 IS_DRAWN = """() => document.readyState === "complete"
-  && ![...document.querySelectorAll(".plot")].some(plot => plot.offsetParent && !plot.matches(".js-plotly-plot"))
+  && ![...document.querySelectorAll(".plot")].some(plot => plot.checkVisibility() && !plot.matches(".js-plotly-plot"))
   && !document.querySelector(".htmx-request")"""
 
 
@@ -72,6 +76,8 @@ def _measure(browser: Browser, who: str, size: str, session: str) -> None:
     shift = max(look["shift"] for look in looks)
     report(f"Largest contentful paint, {who}, {size}", f"{paint:.0f} ms", f"goal ≤ {GOALS['paint']} ms")
     report(f"Layout shift, {who}, {size}, the worst", f"{shift:.3f}", f"goal ≤ {GOALS['shift']}")
+    for moved in max(looks, key=lambda look: look["shift"])["moved"]:
+        print(f"    {moved}")
     for what in ("first load", "filter change"):
         size_of = max(look[what] for look in looks) / 1000
         report(f"Bytes of a {what}, {who}, {size}", f"{size_of:.0f} kB", f"goal ≤ {GOALS[what]} kB")

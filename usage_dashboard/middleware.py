@@ -1,12 +1,15 @@
 """The project's own middleware."""
 
 import re
+import secrets
 from collections.abc import Iterator
 
+import brotli
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.middleware import common, gzip
+from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 
 from usage_dashboard.error_pages import address_too_long
@@ -15,6 +18,11 @@ PROBES = frozenset({"/health/", "/health/live/"})
 LONGEST_ADDRESS = 7_500
 """At most this many characters in a path with its query. A header that repeats the address (Referer, HX-Current-URL)
 then fits into the 8,190 bytes that gunicorn and nginx accept."""
+BROTLI_QUALITY = 5
+"""Takes as long as gzip. From 7 on it takes ten times as long, for a hundredth less."""
+SHORTEST_COMPRESSED = 200
+"""Bytes, as in Django's own middleware."""
+_TAKES_BROTLI = re.compile(r"\bbr\b(?!\s*;\s*q=0(?:\.0*)?(?![\d.]))")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -27,13 +35,36 @@ class CommonMiddleware(common.CommonMiddleware):
         return None if request.path_info in PROBES else super().process_request(request)
 
 
-class GZipMiddleware(gzip.GZipMiddleware):
-    """Compresses answers, but no streams. Django compresses each chunk of an asynchronous stream as a gzip file of its
-    own, and browsers silently stop after the first file.
+class CompressionMiddleware(gzip.GZipMiddleware):
+    """Compresses answers, with Brotli where the browser takes that: a sixth smaller in the same time. Streams stay as they
+    are. Django compresses each chunk of an asynchronous stream as a gzip file of its own, and browsers silently stop
+    after the first file.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        return response if response.streaming else super().process_response(request, response)
+        if response.streaming:
+            return response
+        if isinstance(response, HttpResponse) and _may_be_brotli(request, response):
+            _compress_with_brotli(response, self.max_random_bytes)
+        return super().process_response(request, response)  # which leaves alone what is compressed
+
+
+def _may_be_brotli(request: HttpRequest, response: HttpResponse) -> bool:
+    is_long = len(response.content) >= SHORTEST_COMPRESSED
+    takes_brotli = _TAKES_BROTLI.search(request.headers.get("Accept-Encoding", ""))
+    return is_long and takes_brotli is not None and not response.has_header("Content-Encoding")
+
+
+def _compress_with_brotli(response: HttpResponse, most_padding: int) -> None:
+    """As Django does with gzip: the ETag becomes a weak one, and a random length keeps an attacker from guessing, by the
+    size of answers, what a page says (BREACH)."""
+    response.content = brotli.compress(response.content, quality=BROTLI_QUALITY)
+    response["Content-Length"] = str(len(response.content))
+    response["Content-Encoding"] = "br"
+    response["X-Padding"] = "x" * secrets.randbelow(most_padding + 1)
+    if response.get("ETag", "").startswith('"'):
+        response["ETag"] = f"W/{response['ETag']}"
+    patch_vary_headers(response, ("Accept-Encoding",))
 
 
 class TextMiddleware(MiddlewareMixin):

@@ -198,7 +198,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "usage_dashboard.middleware.GZipMiddleware",
+    "usage_dashboard.middleware.CompressionMiddleware",
     "usage_dashboard.middleware.TextMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "usage_dashboard.middleware.CommonMiddleware",
@@ -275,6 +275,7 @@ STATIC_URL = f"{ROOT_PATH}/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 # Compressing takes collectstatic half a minute, which is too long for a demonstration or a run of the tests.
 _STATIC_STORAGE = (
     "whitenoise.storage.CompressedManifestStaticFilesStorage"

@@ -9,7 +9,7 @@ from analytics.filters.query_string import QueryString
 from analytics.filters.range_form import RANGES
 from analytics.reports import Report, Value
 
-OPTIONS = 100
+OPTIONS = 25
 """A menu offers at most this number of values: all chosen ones, then the most used. A search finds the others."""
 SEARCHABLE_FROM = 8
 """A menu with at least this many values has a search field."""

@@ -66,8 +66,8 @@ def add(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponseBase:
     )
     refusal = _refusal(filters, view)
     if request.method == "POST" and not refusal and form.is_valid() and form.save():
-        messages.success(request, f"The view {view.name} is saved.")
-        return redirect(view)
+        messages.success(request, f"The view {form.view.name} is saved.")
+        return redirect(form.view)
     return _form(request, view, form, refusal)
 
 

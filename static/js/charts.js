@@ -383,6 +383,16 @@
     for (const place of document.querySelectorAll("[data-later]")) place.textContent = present.later?.[place.dataset.later] ?? "…";
   };
 
+  const files = document.currentScript.dataset.files;  // the address of chart-files.js
+  document.addEventListener("click", async ({ target }) => {
+    const button = target.closest?.("[data-save]");
+    if (!button) return;
+    try {
+      (await import(files)).save(button.closest(".chart"), button.dataset.save);
+    } catch {
+      button.textContent = "Not saved. Try again";  // The network is away, or a new version of the product was installed.
+    }
+  });
   document.addEventListener("again", ({ target }) => { asked.delete(target); askForMore(); });
   document.addEventListener("htmx:after:swap", render);
   document.addEventListener("themechange", render);

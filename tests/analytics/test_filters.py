@@ -74,7 +74,7 @@ def test_a_menu_offers_the_most_used_and_says_how_many_there_are(many: None, adm
     html = menu_of(page(signed_in(admin)), "user")
     assert options(html)[0] == "p000"
     assert len(options(html)) == menus.OPTIONS
-    assert f"The 100 most used of {MANY + 1}." in html
+    assert f"The {menus.OPTIONS} most used of {MANY + 1}." in html
 
 
 def test_the_server_searches_all_values(many: None, admin: User) -> None:

@@ -76,6 +76,24 @@ def test_names_are_unique_for_those_who_see_them(admin: User, user: User, collea
     assert signed_in(colleague).post(WEEK, {"name": "Mine"}).status_code == 302
 
 
+def test_a_view_is_replaced_in_place_on_purpose(admin: User, user: User) -> None:
+    mine, ours = save(admin, "Mine", is_start="on"), save(admin, "Ours", is_shared="on")
+    refused(admin, "or tick “Replace the view of this name”", "mine", at="/views/add/sessions/?range=90d")
+    for view, name, shared in ((mine, "MINE", {}), (ours, "ours", {"is_shared": "on"})):
+        form = {"name": name, "is_replacing": "on", **shared}
+        response = signed_in(admin).post("/views/add/sessions/?range=90d", form)
+        view.refresh_from_db()
+        assert (response.status_code, response["Location"]) == (302, "/sessions/?range=90d")
+        assert (view.page, view.query, view.name) == ("sessions", "range=90d", name.capitalize())
+    assert SavedView.objects.count() == 2
+    assert mine.starts.filter(person=admin).exists()  # the page that one begins with stays the view of this name
+    record = AuditRecord.objects.get(action="view.replace")
+    assert (record.subject, record.changes["filters"]) == ("Ours", ["range=7d&status=error", "range=90d"])
+    # Somebody's private view of the same name is another view.
+    assert signed_in(user).post(WEEK, {"name": "Mine", "is_replacing": "on"}).status_code == 302
+    assert SavedView.objects.filter(name_key="mine").count() == 2
+
+
 def test_nobody_saves_without_end(admin: User, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of_form, "MOST_PRIVATE", 2)
     monkeypatch.setattr(of_form, "MOST_SHARED", 1)

@@ -31,7 +31,7 @@ def test_a_view_is_saved_opened_and_begun_with(acme: Organization, user: User, s
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
     page.get_by_role("link", name="Save this view…").click()
-    page.get_by_label("Name").fill("My week")
+    page.get_by_label("Name", exact=True).fill("My week")
     page.get_by_label("Begin here").check()
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(WEEK)

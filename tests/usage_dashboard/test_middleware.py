@@ -1,7 +1,9 @@
 """What is answered before any view is asked: probes by address, addresses that are too long, text no database holds."""
 
+import gzip
 import re
 
+import brotli
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -114,3 +116,46 @@ def test_a_part_of_a_page_that_asks_for_too_much_leads_to_the_page_that_says_so(
 def test_that_page_is_always_ours(client: Client) -> None:
     response = client.get(f"http://testserver//elsewhere.example/?{'x' * LONGEST_ADDRESS}", headers=PARTIAL)
     assert response.headers["HX-Redirect"].startswith("/%2Felsewhere.example/?x")
+
+
+# Compression
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("br;q=0.5, gzip;q=0.1", "br"),
+        ("gzip, br;q=0", "gzip"),
+        ("gzip, br; q=0.0", "gzip"),
+        ("brotli, gzip", "gzip"),
+        ("gzip", "gzip"),
+        ("identity", None),
+        ("", None),
+    ],
+)
+def test_an_answer_is_compressed_as_the_browser_takes_it(client: Client, accepted: str, encoding: str | None) -> None:
+    plain = client.get("/password/forgotten/").content
+    response = client.get("/password/forgotten/", headers={"Accept-Encoding": accepted})
+    assert response.get("Content-Encoding") == encoding
+    assert "Accept-Encoding" in response["Vary"]
+    assert int(response["Content-Length"]) == len(response.content)
+    decoded = {"br": brotli.decompress, "gzip": gzip.decompress, None: bytes}[encoding](response.content)
+    assert len(decoded) == len(plain)  # the token in the form is another one each time
+
+
+@pytest.mark.django_db
+def test_the_size_of_a_compressed_answer_tells_nothing_exactly(client: Client) -> None:
+    """BREACH: who may put words into a page, and sees its size on the line, guesses the rest of it by many sizes."""
+    paddings = {len(client.get("/sign-in/", headers={"Accept-Encoding": "br"})["X-Padding"]) for _ in range(20)}
+    assert len(paddings) > 1
+
+
+@pytest.mark.django_db
+def test_a_compressed_answer_has_a_weak_etag(super_admin: User) -> None:
+    client = signed_in(super_admin)
+    response = client.get("/api/v1/models", headers={"Accept-Encoding": "br"})
+    assert response["Content-Encoding"] == "br"
+    assert response["ETag"].startswith('W/"')
+    assert client.get("/api/v1/models", headers={"If-None-Match": response["ETag"]}).status_code == 304
