@@ -44,10 +44,9 @@ new PerformanceObserver(list => { for (const entry of list.getEntries()) {
 }}).observe({type: "largest-contentful-paint", buffered: true});
 new PerformanceObserver(list => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) {
   measured.shift += entry.value;
-  for (const {node, previousRect: before, currentRect: after} of entry.sources) {
-    const name = node?.nodeType === 1 ? `${node.tagName} ${node.id} ${node.className}` : `text in ${node?.parentElement?.outerHTML.slice(0, 60)}`;
-    measured.moved.push(`${Math.round(entry.startTime)} ms, ${entry.value.toFixed(3)}: ${name} from ${Math.round(before.y)} to ${Math.round(after.y)}`);
-  }
+  for (const { node, previousRect: before, currentRect: after } of entry.sources) measured.moved.push(
+    `${(node?.tagName ? node : node?.parentElement)?.cloneNode().outerHTML} from ${before.x}, ${before.y}`
+    + ` to ${after.x}, ${after.y} after ${Math.round(entry.startTime)} ms: ${entry.value.toFixed(3)}`);
 }}).observe({type: "layout-shift", buffered: true});
 """
 IS_DRAWN = """() => document.readyState === "complete"

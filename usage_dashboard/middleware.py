@@ -36,9 +36,9 @@ class CommonMiddleware(common.CommonMiddleware):
 
 
 class CompressionMiddleware(gzip.GZipMiddleware):
-    """Compresses answers, with Brotli where the browser takes that: a sixth smaller in the same time. Streams stay as they
-    are. Django compresses each chunk of an asynchronous stream as a gzip file of its own, and browsers silently stop
-    after the first file.
+    """Compresses answers, with Brotli where the browser takes that: a sixth smaller in the same time. Streams stay as
+    they are. Django compresses each chunk of an asynchronous stream as a gzip file of its own, and browsers silently
+    stop after the first file.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -56,8 +56,8 @@ def _may_be_brotli(request: HttpRequest, response: HttpResponse) -> bool:
 
 
 def _compress_with_brotli(response: HttpResponse, most_padding: int) -> None:
-    """As Django does with gzip: the ETag becomes a weak one, and a random length keeps an attacker from guessing, by the
-    size of answers, what a page says (BREACH)."""
+    """As Django does with gzip: the ETag becomes a weak one, and a random length keeps an attacker from guessing, by
+    the size of answers, what a page says (BREACH)."""
     response.content = brotli.compress(response.content, quality=BROTLI_QUALITY)
     response["Content-Length"] = str(len(response.content))
     response["Content-Encoding"] = "br"
