@@ -63,7 +63,7 @@ SCREENS = (
     Screen("request-drawer", "/requests/", ("admin",), open="#results tbody a[href*='/requests/']"),
     Screen("request", "/requests/", ("admin", "user without cost"), links=("#results tbody a[href*='/requests/']",)),
     Screen("sessions", "/sessions/", ("super admin", "user without cost")),
-    Screen("session", "/sessions/", ("admin", "user without cost"), links=("#results tbody th a",)),
+    Screen("session", "/sessions/?sort=requests", ("admin", "user without cost"), links=("#results tbody th a",)),
     Screen("models", "/models/", ("super admin", "admin", "user without cost")),
     Screen("models-estimate", "/models/estimate/", ("super admin", "user")),
     Screen("model-facts", "/pricing/facts/?model=openai/gpt-oss-120b"),

@@ -21,7 +21,7 @@ from analytics.pages.requests.page import RequestRow, rows
 from analytics.pages.sessions import Model, badge_of, span
 from analytics.reports import Conversation, LogCursor, Totals
 from analytics.reports.prices import has_rates, prices_in_force
-from pricing.catalogue import Catalogue
+from pricing.catalogue import Catalogue, Facts
 from pricing.cost import cost
 from pricing.fields import NANO
 
@@ -103,22 +103,29 @@ def _rows(requests: Sequence[RequestRow]) -> list[MessageRow]:
 
 
 def _alternatives(viewer: Viewer, session: Conversation, sums: Totals) -> list[Alternative]:
-    """The other models of Groq that are still served and have a price for all that the session used, cheapest first.
-    Fees for built-in tools do not depend on the model, so they are part of each."""
+    """The other models of Groq that are still served, whose context is not shorter than the messages were on average, and
+    that have a price for all that the session used, cheapest first. Fees for built-in tools do not depend on the model,
+    so they are part of each."""
     catalogue, today = Catalogue.load(), reports.today(viewer)
     prices = prices_in_force(viewer, reports.selection_of(session))
 
     def priced() -> Iterator[tuple[Decimal, str]]:
         for (provider, model), price in prices.items():
+            facts = catalogue.facts(provider, model)
             is_another = provider == DEFAULT_PROVIDER and session.models != (model,)
-            is_served = is_another and not catalogue.facts(provider, model).is_retired_on(today)
-            other = cost(sums, price) if is_served and has_rates(price) else None
+            is_able = not facts.is_retired_on(today) and _has_room(facts, sums)
+            other = cost(sums, price) if is_another and is_able and has_rates(price) else None
             if other is not None:
                 yield other + (sums.tool_cost_usd or Decimal(0)), model
 
     found = sorted(priced())
     colors = colors_apart(model for _, model in found)
     return [Alternative(Model(model, colors[model]), other, *_difference(session, other)) for other, model in found]
+
+
+def _has_room(facts: Facts, sums: Totals) -> bool:
+    """Whether the messages may have fitted into the model's context: a classifier of 512 tokens is no alternative."""
+    return facts.context_tokens is None or sums.input_tokens <= facts.context_tokens * sums.requests
 
 
 def _difference(session: Conversation, other: Decimal) -> tuple[str, bool]:

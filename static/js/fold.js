@@ -1,5 +1,5 @@
-// Opens the folded parts of a page: on a phone those that the reader has opened before, on wider screens all. Without this
-// script they open by a tap, and the style sheet shows all of them on wider screens.
+// Opens the folded parts of a page: on a phone those that the reader has opened before or that the address leads to, on
+// wider screens all. Without this script they open by a tap, and the style sheet shows all of them on wider screens.
 "use strict";
 (() => {
   const KEY = "unfolded";
@@ -10,7 +10,9 @@
   const unfolded = new Set(remembered());
 
   const apply = () => {
-    for (const fold of document.querySelectorAll(".fold")) fold.open = !phone.matches || unfolded.has(fold.id);
+    for (const fold of document.querySelectorAll(".fold")) {
+      fold.open = !phone.matches || unfolded.has(fold.id) || fold.querySelector(":target") !== null;
+    }
   };
   const remember = (fold, isOpen) => {
     if (!phone.matches) return;

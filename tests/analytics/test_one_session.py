@@ -21,7 +21,7 @@ from analytics.reports.session_messages import PAGE
 from ledger.models import UsageEvent
 from ledger.recording.record import record
 from pricing.cost import cost
-from pricing.models import Price
+from pricing.models import FactsEdit, Price
 from tests.cast import signed_in
 from tests.ledger.calls import call, failed, timed_out, usage
 from tests.ledger.folding import fold_now
@@ -140,6 +140,16 @@ def test_what_it_would_have_cost(ledger: None, admin: User) -> None:
     assert f"cheap/b {figures.money(other)} {figures.money(actual - other)} less" in text
     assert "heard" not in text
     assert "priced/a" not in text
+
+
+@pytest.mark.parametrize(("context", "is_there"), [(999, False), (1_000, True)])
+def test_a_model_without_room_for_the_messages_is_no_alternative(
+    ledger: None, admin: User, super_admin: User, context: int, is_there: bool
+) -> None:
+    """Each message of the session has 1,000 input tokens."""
+    FactsEdit.objects.create(model="cheap/b", changes={"context_tokens": context}, author=super_admin)
+    text = said(page(signed_in(admin), address("ann"))).split("on another model")
+    assert ("cheap/b" in text[-1]) is is_there
 
 
 def test_an_unknown_cost_is_not_compared(ledger: None, admin: User) -> None:
