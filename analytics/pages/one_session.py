@@ -103,9 +103,9 @@ def _rows(requests: Sequence[RequestRow]) -> list[MessageRow]:
 
 
 def _alternatives(viewer: Viewer, session: Conversation, sums: Totals) -> list[Alternative]:
-    """The other models of Groq that are still served, whose context is not shorter than the messages were on average, and
-    that have a price for all that the session used, cheapest first. Fees for built-in tools do not depend on the model,
-    so they are part of each."""
+    """The other models of Groq that are still served, whose context is not shorter than the messages were on average,
+    and that have a price for all that the session used, cheapest first. Fees for built-in tools do not depend on the
+    model, so they are part of each."""
     catalogue, today = Catalogue.load(), reports.today(viewer)
     prices = prices_in_force(viewer, reports.selection_of(session))
 
