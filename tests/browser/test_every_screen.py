@@ -12,7 +12,7 @@ from tests.visibility.world import World, make_world
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STICKING_OUT = """[...document.querySelectorAll("main *, header *, dialog[open] *")]
-    .filter(element => element.checkVisibility() && !element.closest(".scroller, .subnav, .visually-hidden, svg"))
+    .filter(element => element.checkVisibility() && !element.closest(".scroller, .subnav, .stacks, .visually-hidden, svg"))
     .map(element => [element, element.getBoundingClientRect()])
     .filter(([, box]) => box.width > 0 && (box.left < -1 || box.right > innerWidth + 1))
     .map(([element, box]) => `${element.tagName} ${element.className} from ${box.left} to ${box.right}`)"""
@@ -77,3 +77,12 @@ def problems_of(page: Page, screen: Screen) -> list[str]:
         problems += [f"{theme}: {violation}" for violation in accessibility_violations(page)]
     page.emulate_media(color_scheme="light")
     return problems
+
+
+def test_the_first_run_is_whole_and_accessible(sign_in: SignedIn, super_admin: User, admin: User, user: User) -> None:
+    """What each role sees on the Overview before anything is recorded."""
+    problems: list[str] = []
+    for person in (super_admin, admin, user):
+        page = sign_in(person, "/")
+        problems += [f"{person}, {problem}" for problem in problems_of(page, Screen("first-run", "/"))]
+    assert problems == []
