@@ -144,29 +144,36 @@ def build(directory: Path) -> Root:
 def _build_stage(stage: Stage, path: Path, others: Mapping[str, Root]) -> Root:
     root = Root(_empty_root(path), {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8"})
     for word, rest in stage.steps:
-        if word == "ENV":
-            path_before = root.environment["PATH"]
-            root.environment |= {name: value.replace("$PATH", path_before) for name, value in pairs(rest).items()}
-        elif word == "LABEL":
-            root.labels |= pairs(rest)
-        elif word == "WORKDIR":
+        if word == "WORKDIR":
             root.directory = rest
             _own(root.path / rest[1:])
         elif word == "COPY":
             _copy(rest.split(), root, others)
         elif word == "RUN":
             _run(rest, root)
-        elif word == "USER":
-            root.user = rest
-        elif word == "VOLUME":
-            root.volumes.append(rest)
-        elif word == "HEALTHCHECK":
-            root.healthcheck = command_of(rest)
-        elif word == "CMD":
-            root.command = command_of(rest)
         else:
-            assert word == "EXPOSE", f"tests/deploy/container.py does not know {word}"
+            _note(word, rest, root)
     return root
+
+
+def _note(word: str, rest: str, root: Root) -> None:
+    """Keep what an instruction says of how the image is run."""
+    match word:
+        case "ENV":
+            before = root.environment["PATH"]
+            root.environment |= {name: value.replace("$PATH", before) for name, value in pairs(rest).items()}
+        case "LABEL":
+            root.labels |= pairs(rest)
+        case "USER":
+            root.user = rest
+        case "VOLUME":
+            root.volumes.append(rest)
+        case "HEALTHCHECK":
+            root.healthcheck = command_of(rest)
+        case "CMD":
+            root.command = command_of(rest)
+        case _:
+            assert word == "EXPOSE", f"tests/deploy/container.py does not know {word}."
 
 
 def _empty_root(path: Path) -> Path:

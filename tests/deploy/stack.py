@@ -15,7 +15,8 @@ from tests.deploy.dockerfile import compose
 ENTRY_POINT = """
 export PGDATA=/var/lib/postgresql/18/docker
 mkdir -p "$PGDATA" && chmod 700 "$PGDATA"
-initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" --auth-host=scram-sha-256 --auth-local=trust >/dev/null
+initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" --auth=trust >/dev/null
+sed -i '/^host/d' "$PGDATA/pg_hba.conf"
 echo 'host all all all scram-sha-256' >> "$PGDATA/pg_hba.conf"
 echo "listen_addresses = '*'
 unix_socket_directories = '/tmp'
