@@ -140,6 +140,8 @@ SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = ROOT_PATH or "/"
 EMBEDDED_POSTGRES = EmbeddedPostgres(VAR_DIR / "postgres", env.pairs("EMBEDDED_POSTGRES_SETTINGS"))
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+MIGRATE_LOCK_MS = env.number("MIGRATE_LOCK_MS", 1_000, minimum=1)
+MIGRATE_PATIENCE_SECONDS = env.number("MIGRATE_PATIENCE_SECONDS", 600)
 
 # The ledger's own settings.
 DEFAULT_ORGANIZATION = env.text("DEFAULT_ORGANIZATION", "default")
