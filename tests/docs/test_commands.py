@@ -101,7 +101,7 @@ def test_it_works_as_it_stands_there(
     text = block.text.replace("gul_…", SECRET).replace("gsk_…", "gsk_test")
     for told in ("https://usage.example.com", "http://localhost:8000"):
         text = text.replace(told, address)
-    path = f"{checkout / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}{os.pathsep}{PROGRAMS}"
+    path = os.pathsep.join([str(checkout / ".venv" / "bin"), str(PROGRAMS), os.environ["PATH"]])
     environment = {"PATH": path, "HOME": str(checkout), "KEY": SECRET, "COMPRESS_STATIC": "0", "LANG": "C.UTF-8"}
     environment |= settings | {"VAR_DIR": str(checkout / "var"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
