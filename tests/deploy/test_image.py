@@ -91,6 +91,19 @@ def test_what_the_image_is_to_run(image: Root) -> None:
     assert image.labels["org.opencontainers.image.licenses"] == "Apache-2.0"
 
 
+def test_alone_it_has_a_postgresql_of_its_own(image: Root, tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    volume.chmod(0o777)
+    command = ["sh", "-ec", "python manage.py migrate --verbosity 0 && python manage.py groq_chat Hello"]
+    log = tmp_path / "log"
+    mounts = {"/var/lib/groq-usage": volume}
+    done = image.run(command, user=image.user, environment=image.environment, mounts=mounts, log=log)
+    assert done.wait(180) == 0, log.read_text()
+    assert re.search("status +success", log.read_text())
+    wait_until(lambda: not (volume / "postgres" / "postmaster.pid").exists(), 60)
+
+
 def test_what_compose_starts_becomes_healthy_and_serves(stack: Stack) -> None:
     stack.wait_until_healthy("web")
     stack.wait_until_healthy("worker")

@@ -106,7 +106,8 @@ def test_both_distributions_have_one_version_and_the_licence(ledger: zipfile.Zip
         (metadata,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
         assert "License-Expression: Apache-2.0" in wheel.read(metadata).decode()
         assert wheel.read(metadata.replace("METADATA", "licenses/LICENSE")) == licence
-    assert f"groq_usage_client-{version()}-py3-none-any.whl" in (ROOT / "docs" / "client.md").read_text()
+    for page, name in {"client": "groq_usage_client", "deploy": "groq_usage_dashboard"}.items():
+        assert f"{name}-{version()}-py3-none-any.whl" in (ROOT / "docs" / f"{page}.md").read_text()
 
 
 @pytest.mark.parametrize("words", ["--version", "version"])
