@@ -81,7 +81,7 @@ screenshots: $(VENV)/dev.installed ## pictures of every screen, into var/screens
 docs: $(VENV)/dev.installed ## docs/ as a site in var/site, with the programs of templates/connect/snippets in docs/connect.md
 	$(TEST_ENVIRONMENT) DJANGO_SETTINGS_MODULE=usage_dashboard.settings $(RUN) -m tests.gateway.connect_page
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
-	@echo "The pages are in var/site/index.html"
+	@echo "The pages are in var/site/index.html; to search them: python3 -m http.server --directory var/site"
 
 release-check: $(VENV)/dev.installed ## build wheel and sdist of both distributions, install them in fresh environments and run them
 	$(TEST_ENVIRONMENT) $(RUN) -m tests.release.check
