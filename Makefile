@@ -25,7 +25,7 @@ LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint environments pytest kill-trials hostile bench bench-gateway screenshots docs format lock clean
+.PHONY: help demo test lint environments pytest kill-trials hostile bench bench-gateway screenshots docs release-check format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -78,8 +78,13 @@ bench-gateway: $(VENV)/dev.installed ## the gateway beside a straight call, a ba
 screenshots: $(VENV)/dev.installed ## pictures of every screen, into var/screenshots/png (ARGS="overview pricing")
 	env -u GROQ_API_KEY -u GROQ_BASE_URL $(RUN) -m tests.browser.screenshots $(ARGS)
 
-docs: $(VENV)/dev.installed ## write the programs of templates/connect/snippets into docs/connect.md
+docs: $(VENV)/dev.installed ## docs/ as a site in var/site, with the programs of templates/connect/snippets in docs/connect.md
 	$(TEST_ENVIRONMENT) DJANGO_SETTINGS_MODULE=usage_dashboard.settings $(RUN) -m tests.gateway.connect_page
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "The pages are in var/site/index.html; to search them: python3 -m http.server --directory var/site"
+
+release-check: $(VENV)/dev.installed ## build wheel and sdist of both distributions, install them in fresh environments and run them
+	$(TEST_ENVIRONMENT) $(RUN) -m tests.release.check
 
 format: $(VENV)/dev.installed ## put the code into shape
 	$(RUN) -m ruff check --fix .

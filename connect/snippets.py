@@ -11,7 +11,7 @@ from typing import Literal
 from django.conf import settings
 from django.template.loader import render_to_string
 
-FOLDER = settings.BASE_DIR / "templates" / "connect" / "snippets"
+FOLDER = settings.FILES_DIR / "templates" / "connect" / "snippets"
 MODEL = "openai/gpt-oss-20b"
 """The model that the page's snippets ask: small, fast and cheap."""
 PLACEHOLDER = "gul_…"

@@ -9,6 +9,7 @@ from accounts.decorators import for_super_admins
 from accounts.viewer import Viewer
 from ledger.health import Level, worst
 from ledger.health import health as findings_of_health
+from usage_dashboard.version import version
 
 
 @require_safe
@@ -32,4 +33,5 @@ def alive(request: HttpRequest) -> HttpResponse:
 def health_details(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     findings = findings_of_health()
     context = {"organization": None, "tab": "health", "findings": findings, "level": worst(findings)}
+    context["version"] = version()
     return render(request, "usage_dashboard/health.html", context)

@@ -22,7 +22,11 @@ from usage_dashboard.embedded_postgres import DATABASE, EmbeddedPostgres
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
+# The wheel has inside this package what a checkout has beside it (pyproject.toml).
+_PACKED = BASE_DIR / "usage_dashboard" / "files"
+FILES_DIR = _PACKED if _PACKED.is_dir() else BASE_DIR
+_DATA = BASE_DIR / "var" if FILES_DIR == BASE_DIR else Path("~/.local/state/groq-usage-dashboard").expanduser()
+VAR_DIR = Path(env.text("VAR_DIR", str(_DATA))).resolve()
 
 _PERCENT_ENCODE = (
     "It must look like postgresql://user:password@host:5432/name. Percent-encode what user, password and name have of "
@@ -84,7 +88,7 @@ def _database() -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.pop("dbname", ""),
         "USER": parts.pop("user", ""),
-        "PASSWORD": parts.pop("password", ""),
+        "PASSWORD": parts.pop("password", "") or env.text("DATABASE_PASSWORD"),
         "HOST": parts.pop("host", ""),
         "PORT": parts.pop("port", ""),
         "OPTIONS": parts | {"pool": pool},
@@ -136,6 +140,8 @@ SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = ROOT_PATH or "/"
 EMBEDDED_POSTGRES = EmbeddedPostgres(VAR_DIR / "postgres", env.pairs("EMBEDDED_POSTGRES_SETTINGS"))
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+MIGRATE_LOCK_MS = env.number("MIGRATE_LOCK_MS", 1_000, minimum=1)
+MIGRATE_PATIENCE_SECONDS = env.number("MIGRATE_PATIENCE_SECONDS", 600)
 
 # The ledger's own settings.
 DEFAULT_ORGANIZATION = env.text("DEFAULT_ORGANIZATION", "default")
@@ -219,7 +225,7 @@ ASGI_APPLICATION = "usage_dashboard.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.jinja2.Jinja2",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [FILES_DIR / "templates"],
         "OPTIONS": {
             "environment": "usage_dashboard.jinja.environment",
             "context_processors": ["django.contrib.messages.context_processors.messages"],
@@ -272,8 +278,8 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = f"{ROOT_PATH}/static/"
-STATIC_ROOT = VAR_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = Path(env.text("STATIC_ROOT", str(VAR_DIR / "static"))).resolve()
+STATICFILES_DIRS = [FILES_DIR / "static"]
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 # Compressing takes collectstatic half a minute, which is too long for a demonstration or a run of the tests.

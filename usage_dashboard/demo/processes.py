@@ -74,7 +74,7 @@ def start_web(port: int, environment: dict[str, str]) -> Child:
 
 def start_worker() -> Child:
     """Start the worker, which runs background jobs."""
-    child = _start("worker", ["manage.py", "worker"], {})
+    child = _start("worker", ["-m", "usage_dashboard", "worker"], {})
     _wait_for(child, lambda: bool(child.log.read_text()))
     return child
 
