@@ -22,6 +22,7 @@ from accounts.models import OF_STANDING, SEEN_IN_CALLS, Organization, Role, Stan
 from accounts.paging import page_of
 from accounts.roles import may_change, set_active, set_role
 from accounts.search import containing
+from accounts.second_factor.factors import end_all_sessions, remove_all
 from accounts.viewer import Viewer
 
 WORDS = ("handle_key", "aliases__handle_key", "email", "first_name", "last_name")
@@ -128,6 +129,29 @@ def member_deactivate(request: HttpRequest, viewer: Viewer, person: User) -> Htt
 def member_reactivate(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
     by = actor_of(request)
     return _attempt(request, person, "may sign in again", lambda: set_active(person, True, by=by))
+
+
+@require_POST
+@administered(User)
+def member_sessions_end(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
+    by = actor_of(request)
+    return _attempt(request, person, "is signed out everywhere", lambda: end_all_sessions(person, by=by))
+
+
+@require_POST
+@administered(User)
+def member_factors_remove(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
+    """Removes the second factors of a person who has lost them. Nobody removes their own here, without confirming who
+    they are."""
+    by = actor_of(request)
+    if person.pk == by.pk:
+        raise PermissionDenied
+    return _attempt(request, person, "signs in without a second factor now", lambda: _remove_factors(person, by))
+
+
+def _remove_factors(person: User, by: User) -> None:
+    if not remove_all(person, by=by):
+        raise ValidationError(f"{person.display_name} has no second factor.")
 
 
 @require_POST
