@@ -178,8 +178,8 @@ class PersonAdmin(Kept, UserAdmin[User]):
         return ", ".join(sorted(names)) or ("Super Admin" if person.is_superuser else "–")
 
 
-# Django's own page for groups, and those of allauth: applications of identity providers come from the settings alone, and
-# factors and identities change by pages that record it.
+# Django's page for groups has one of ours instead, and those of allauth have none: applications of identity providers
+# come from the settings alone, and factors and identities change by pages that record it.
 for model in (Group, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
     admin.site.unregister(model)
 

@@ -21,8 +21,8 @@ PENDING_SECONDS = 600
 
 
 def checked_next(request: HttpRequest, otherwise: str) -> str:
-    """The address on this host where somebody wanted to go, from the form or the query; else the page ``otherwise``, also
-    instead of the bare address."""
+    """The address on this host where somebody wanted to go, from the form or the query; else the page ``otherwise``,
+    also instead of the bare address."""
     wanted = request.POST.get("next", request.GET.get("next", ""))
     is_here = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
     return wanted if is_here and wanted != get_script_prefix() else resolve_url(otherwise)

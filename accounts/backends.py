@@ -105,8 +105,8 @@ class Backend(ModelBackend):
 
 
 class ProvenBackend(Backend):
-    """The backend of sessions whose owner has shown a second factor to the identity provider: Django stores in a session
-    which backend it began with. Nobody signs in here with a password."""
+    """The backend of sessions whose owner has shown a second factor to the identity provider: Django stores in a
+    session which backend it began with. Nobody signs in here with a password."""
 
     def authenticate(self, request: HttpRequest | None, *args: Any, **kwargs: Any) -> None:
         return None

@@ -69,7 +69,8 @@ def confirmed(
 
 def is_recent(request: HttpRequest) -> bool:
     """Whether the owner of the session has proved a moment ago who they are."""
-    return 0 <= time.time() - request.session.get(CONFIRMED_AT, 0) < RECENT_SECONDS
+    at: float = request.session.get(CONFIRMED_AT, 0.0)
+    return 0 <= time.time() - at < RECENT_SECONDS
 
 
 @receiver(user_logged_in)

@@ -1,8 +1,8 @@
 """Hashing of passwords, which occupies a core and much memory. Only a few hashes run at a time, and none holds a
 database connection.
 
-New passwords are hashed by Argon2. A password that an older release hashed by PBKDF2 is hashed anew when its owner signs
-in. As long as both kinds may be stored, a refused sign-in does the work of both, so that the time of the answer does not
+New passwords are hashed by Argon2. A password that an older release hashed by PBKDF2 is hashed anew when its owner
+signs in. As both kinds may be stored, a refused sign-in does the work of both, so that the time of the answer does not
 tell which kind a name has, or whether anybody has the name.
 """
 
@@ -35,11 +35,11 @@ class Argon2(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        with _place(self.algorithm):
+        with _place(type(self)):
             return str(super().encode(password, salt))
 
     def verify(self, password: str, encoded: str) -> bool:
-        with _place(self.algorithm):
+        with _place(type(self)):
             return bool(super().verify(password, encoded))
 
 
@@ -47,7 +47,7 @@ class Pbkdf2(PBKDF2PasswordHasher):
     """Django's hasher by PBKDF2, with the same limit. Its ``verify`` calls ``encode``."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
-        with _place(self.algorithm):
+        with _place(type(self)):
             return super().encode(password, salt, iterations)
 
 
@@ -55,7 +55,7 @@ class Work:
     """The kinds of hashes that were computed so far, and whether the others are to be computed too."""
 
     def __init__(self) -> None:
-        self.done: set[str] = set()
+        self.done: set[type] = set()
         self.is_wanted = True
 
 
@@ -67,14 +67,14 @@ def same_work_for_everybody(password: str) -> Iterator[Work]:
     try:
         yield work
         for hasher in get_hashers() if work.is_wanted else ():
-            if isinstance(hasher, Argon2 | Pbkdf2) and hasher.algorithm not in work.done:
+            if isinstance(hasher, Argon2 | Pbkdf2) and type(hasher) not in work.done:
                 hasher.encode(password, hasher.salt())
     finally:
         _work.reset(token)
 
 
 @contextmanager
-def _place(algorithm: str) -> Iterator[None]:
+def _place(kind: type) -> Iterator[None]:
     let_go_of_the_database()
     if not _places.acquire(timeout=PATIENCE_SECONDS):
         raise NoPlaceError
@@ -83,4 +83,4 @@ def _place(algorithm: str) -> Iterator[None]:
     finally:
         _places.release()
     if work := _work.get():
-        work.done.add(algorithm)
+        work.done.add(kind)

@@ -34,8 +34,8 @@ class Guest:
 
 @transaction.atomic
 def invite(guest: Guest, organization: Organization, *, by: User) -> User:
-    """Make the guest a member who has yet to choose a password, with an audit record. ValidationError, for a field if it
-    concerns one, if this is not possible.
+    """Make the guest a member who has yet to choose a password, with an audit record. ValidationError, for a field if
+    it concerns one, if this is not possible.
     """
     person = become_member(guest, organization, by=by)
     changes = {"role": (None, guest.role), "name in calls": (None, person.handle)}
@@ -45,8 +45,8 @@ def invite(guest: Guest, organization: Organization, *, by: User) -> User:
 
 def become_member(guest: Guest, organization: Organization, *, by: User | None) -> User:
     """Make the guest a member without a password. If calls have already named a person by the handle, that person
-    becomes the member, with all past usage. ``by`` is None if an identity provider vouches for the guest. Call this in a
-    transaction.
+    becomes the member, with all past usage. ``by`` is None if an identity provider vouches for the guest. Call this in
+    a transaction.
     """
     email = guest.email.lower()
     username = username_at(organization, email)

@@ -61,9 +61,8 @@ class KeyState(StrEnum):
 
 def must_have_second_factor(role: Role | None) -> bool:
     """Whether the setting SECOND_FACTOR_FOR asks people of this role for a second factor."""
-    return settings.SECOND_FACTOR_FOR == "everybody" or (
-        settings.SECOND_FACTOR_FOR == "admins" and role in (Role.SUPER_ADMIN, Role.ADMIN)
-    )
+    is_admin = role in (Role.SUPER_ADMIN, Role.ADMIN)
+    return is_admin if settings.SECOND_FACTOR_FOR == "admins" else bool(settings.SECOND_FACTOR_FOR == "everybody")
 
 
 class Organization(models.Model):
@@ -256,7 +255,7 @@ class User(Named, AbstractUser):
     def has_second_factor(self) -> bool:
         """Whether the person has an app with codes or a passkey. ``accounts.backends`` reads this with the person."""
         authenticators = apps.get_model("mfa", "Authenticator")._default_manager
-        return authenticators.filter(user_id=self.pk, type__in=("totp", "webauthn")).exists()
+        return bool(authenticators.filter(user_id=self.pk, type__in=("totp", "webauthn")).exists())
 
     @property
     def lacks_second_factor(self) -> bool:
@@ -515,9 +514,10 @@ class SignInAttempts(models.Model):
 
 
 class SignIn(models.Model):
-    """A session of a person, as its owner sees it in the list of devices. ``accounts.sign_ins`` writes it; it goes with
-    the session itself."""
+    """A session of a person, as its owner sees it in the list of devices. ``accounts.sign_ins`` writes it; it goes
+    with the session itself."""
 
+    # The index of this field serves the note that a session is in use, that of ``user`` the list of a person's sessions.
     session = models.OneToOneField(Session, models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="sign_ins")
     address = models.CharField(max_length=64, help_text="Of the client, as far as it is known.")

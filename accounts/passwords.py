@@ -23,7 +23,20 @@ logger = logging.getLogger(__name__)
 
 _post = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
 
-OWN_WORDS = ("groq", "usage", "dashboard", "ledger", "admin", "super", "user", "password", "token", "cost", "llm", "api")
+OWN_WORDS = (
+    "groq",
+    "usage",
+    "dashboard",
+    "ledger",
+    "admin",
+    "super",
+    "user",
+    "password",
+    "token",
+    "cost",
+    "llm",
+    "api",
+)
 """What nobody may make a whole password of, also not with digits and signs between (docs/security.md)."""
 
 

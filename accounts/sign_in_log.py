@@ -1,5 +1,5 @@
-"""Who comes in, who goes and what fails, in the log ``usage.sign_in``. What somebody typed as a name is never logged: it
-may be a password."""
+"""Who comes in, who goes and what fails, in the log ``usage.sign_in``. What somebody typed as a name is never logged:
+it may be a password."""
 
 import logging
 from typing import Any

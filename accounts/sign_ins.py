@@ -1,5 +1,5 @@
 """The sessions of people: where somebody is signed in, since when, and when they were last seen there. Their owner ends
-them on the page Security; a session also ends after SESSION_IDLE_HOURS without a request, and SESSION_DAYS after it began.
+them on the page Security; a session also ends after SESSION_IDLE_HOURS without a request, and after SESSION_DAYS.
 """
 
 import re
@@ -63,7 +63,7 @@ class SeenMiddleware(MiddlewareMixin):
 def _must_end(request: HttpRequest) -> bool:
     """Note that the session is in use; returns whether it was too old for that."""
     key = str(request.session.session_key)
-    values = {
+    values: dict[str, str | int] = {
         "session": key,
         "user": int(request.session[SESSION_KEY]),
         "address": (client_address(request) or "")[:64],

@@ -1,5 +1,5 @@
-"""The pages for signing in and out, and the pages for people who have to wait: after too many attempts to sign in, or while too many
-passwords are hashed."""
+"""The pages for signing in and out, and those for people who have to wait: after too many attempts to sign in, or while
+too many passwords are hashed."""
 
 from typing import Any
 

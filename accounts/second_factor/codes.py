@@ -1,10 +1,10 @@
-"""Codes to type: of an app (TOTP, RFC 6238), and recovery codes. Each code works once, in whatever process it is shown.
-"""
+"""Codes to type: of an app (TOTP, RFC 6238), and recovery codes. Each works once, in whatever process it is shown."""
 
 import base64
 import hashlib
 import logging
 import secrets
+from contextlib import suppress
 
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts.models import User
+from accounts.second_factor.encryption import encrypted_again
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ LETTERS_IN_A_ROW = 4
 
 
 def counter_of(secret: str, code: str) -> int | None:
-    """The counter of the half minute in which an app with this secret shows this code; None if it shows another one now.
+    """The counter of the half minute in which an app with this secret shows this code; None if it shows another now.
     The half minutes before and after this one count too, since clocks differ."""
     digits = code.replace(" ", "")
     for counter in auth.yield_hotp_counters_from_time():
@@ -63,6 +64,18 @@ def is_right(person: User, code: str) -> bool:
 def recovery_codes_left(person: User) -> int:
     row = Authenticator.objects.filter(user=person, type=Authenticator.Type.RECOVERY_CODES).first()
     return len(row.data["digests"]) if row else 0
+
+
+@transaction.atomic
+def encrypt_apps_again() -> int:
+    """Encrypt the secrets of all apps with the first of the present keys. Returns how many could be decrypted."""
+    count = 0
+    for row in Authenticator.objects.select_for_update().filter(type=Authenticator.Type.TOTP).order_by("pk"):
+        with suppress(InvalidToken):
+            row.data["secret"] = encrypted_again(row.data["secret"])
+            row.save(update_fields=["data"])
+            count += 1
+    return count
 
 
 def _uses_app(row: Authenticator, code: str) -> bool:

@@ -42,8 +42,9 @@ def encrypted_again(text: str) -> str:
 
 
 def _fernet() -> MultiFernet:
-    derived = [_derived(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
-    return MultiFernet([Fernet(key) for key in (*settings.PROVIDER_KEY_SECRETS, *derived)])
+    derived = [_derived(str(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+    keys: list[bytes | str] = [*settings.PROVIDER_KEY_SECRETS, *derived]
+    return MultiFernet([Fernet(key) for key in keys])
 
 
 def _derived(secret: str) -> bytes:

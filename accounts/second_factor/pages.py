@@ -1,4 +1,4 @@
-"""The page Security, on which people keep their second factors and see where they are signed in, and those behind it."""
+"""The page Security, on which people keep their second factors and see where they are signed in, and its subpages."""
 
 import base64
 from typing import Any
@@ -113,8 +113,7 @@ def recovery_codes(request: HttpRequest, person: User) -> HttpResponse:
 
 
 def _added(request: HttpRequest, person: User, factor: str, is_new: bool) -> HttpResponse:
-    """Records a new factor and ends other sessions, which began without it. With the first factor come recovery codes.
-    """
+    """Records a new factor and ends other sessions, which began without it. The first one comes with recovery codes."""
     request.session.pop(SECRET, None)
     if not is_new:
         return redirect("security")

@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn). One is something that a person has, unlocked by a PIN or a finger, so that it is enough alone."""
+"""Passkeys (WebAuthn): something that a person has, unlocked by a PIN or a finger, so that one is enough alone."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -23,7 +23,7 @@ class NotLetInError(Exception):
 
 NO_ORGANIZATION = "Your company's sign-in does not say which organization you belong to. Ask your Super Admin."
 NO_ROLE = "Your company's sign-in gives you no role here. Ask your Super Admin."
-NO_ADDRESS = "Your company's sign-in does not vouch for your e-mail address, without which you cannot have an account here."
+NO_ADDRESS = "Your company's sign-in does not vouch for your e-mail address, which an account here needs."
 SHUT_OUT = "This account is not active. Ask an Admin of your organization."
 TAKEN = "There is an account already that this sign-in may not take over. Ask your Super Admin."
 
@@ -93,7 +93,7 @@ def _made(newcomer: Newcomer, organization: Organization, role: Role) -> User:
 
 
 def _updated(person: User, newcomer: Newcomer) -> User:
-    """With OIDC_UPDATES, the person has the organization and the role that the claims give now, and somebody to whom they
+    """With OIDC_UPDATES, the person gets the organization and the role that the claims give now. Somebody to whom they
     give none does not come in."""
     if not settings.OIDC_UPDATES:
         return person

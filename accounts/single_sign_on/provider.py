@@ -107,7 +107,7 @@ class Provider(OpenIDConnectProvider):  # type: ignore[misc]
 
 
 def way_to_provider(request: HttpRequest, then: str, *, anew: bool) -> str:
-    """The address at which the provider asks who somebody is; ``anew`` if it shall ask even who is signed in there. What
+    """The address at which the provider asks who somebody is; with ``anew`` also if they are signed in there. What
     comes back is expected in this session alone. NoIdentityError if the provider does not answer."""
     nonce = secrets.token_urlsafe(32)
     asked = {"nonce": nonce} | ({"prompt": "login"} if anew else {})
