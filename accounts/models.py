@@ -517,7 +517,7 @@ class SignIn(models.Model):
     """A session of a person, as its owner sees it in the list of devices. ``accounts.sign_ins`` writes it; it goes
     with the session itself."""
 
-    # The index of this field serves the note that a session is in use, that of ``user`` the list of a person's sessions.
+    # The index of ``session`` serves the note that it is in use, that of ``user`` the list of a person's sessions.
     session = models.OneToOneField(Session, models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="sign_ins")
     address = models.CharField(max_length=64, help_text="Of the client, as far as it is known.")

@@ -16,6 +16,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import AuditRecord, Organization, Role, Standing, User
 from accounts.roles import set_role
+from accounts.second_factor.sign_in import VISITS
 from accounts.single_sign_on import provider as of_provider
 from accounts.single_sign_on.claims import newcomer
 from tests.accounts.apps import code, confirmed_long_ago, give_app
@@ -31,6 +32,11 @@ def server() -> Iterator[IdentityProvider]:
         patch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
         with identity_provider() as running:
             yield running
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_been_here() -> None:
+    VISITS._counted.clear()
 
 
 @pytest.fixture
@@ -67,8 +73,8 @@ def is_signed_in(client: Client) -> bool:
     return "_auth_user_id" in client.session
 
 
-def told(company: IdentityProvider, subject: str, *groups: str, **claims: Any) -> None:
-    company.knows(subject, **{"company": "Acme Inc.", "realm": {"groups": list(groups)}, **claims})
+def told(server: IdentityProvider, subject: str, /, *groups: str, **claims: Any) -> None:
+    server.knows(subject, **{"company": "Acme Inc.", "realm": {"groups": list(groups)}, **claims})
 
 
 def test_a_newcomer_gets_an_account_in_the_organization_and_role_of_the_claims(
@@ -300,6 +306,12 @@ def test_who_has_no_password_confirms_at_the_provider(company: IdentityProvider,
 # Who does not come from there
 
 
+def test_one_address_does_not_begin_without_end(company: IdentityProvider, client: Client) -> None:
+    answers = [client.post("/sign-in/sso/").status_code for _ in range(VISITS.most + 2)]
+    assert answers.count(503) >= 1
+    assert answers[0] == 200
+
+
 def test_who_cancels_is_not_signed_in(company: IdentityProvider, client: Client) -> None:
     assert come(client, company, None).status_code == 403
     assert not is_signed_in(client)
@@ -364,7 +376,9 @@ def test_an_id_token_that_does_not_hold_is_not_believed(
         assert is_signed_in(client) == (lie == "none at all")
 
 
-def test_a_provider_that_calls_itself_otherwise_is_not_asked(server: IdentityProvider, settings: Settings) -> None:
+def test_a_provider_that_calls_itself_otherwise_is_not_asked(
+    server: IdentityProvider, settings: Settings, db: None
+) -> None:
     """Its description lies at an address of the settings, and says that it is somebody else's."""
     use(server, settings)
     settings.OIDC_ISSUER = f"{server.url}/.well-known/openid-configuration"
