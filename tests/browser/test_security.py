@@ -135,6 +135,7 @@ def test_an_app_is_set_up_and_asked_for_without_javascript(sign_in: SignedIn, us
     expect(page.get_by_text("This code is not right")).to_be_visible()
     page.get_by_label("Code").fill(first)
     page.keyboard.press("Enter")
+    expect(page.locator("summary[aria-label^='Account of']")).to_be_visible()
     page.goto("/security/")
     expect(page.get_by_text("9 recovery codes left")).to_be_visible()
 

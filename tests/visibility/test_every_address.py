@@ -433,14 +433,9 @@ ADDRESSES: dict[str, Address] = {
     **{
         name: Address(nowhere, of_person(name), posts=of_admins)
         for name in (
-            "member-role",
-            "member-deactivate",
-            "member-reactivate",
-            "member-link",
-            "member-alias-remove",
-            "member-sessions-end",
-            "member-factors-remove",
-        )  # fmt: skip
+            *("member-role", "member-deactivate", "member-reactivate", "member-link", "member-alias-remove"),
+            *("member-sessions-end", "member-factors-remove"),
+        )
     },
 }
 
