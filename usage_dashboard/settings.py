@@ -263,6 +263,7 @@ PASSWORD_HASHERS = ["accounts.hashing.Argon2", "accounts.hashing.Pbkdf2"]
 PASSWORD_HASHES_AT_ONCE = env.number("PASSWORD_HASHES_AT_ONCE", 2, minimum=1)
 PROXY_COUNT = env.number("PROXY_COUNT", 0)
 SIGN_IN_ATTEMPTS = env.number("SIGN_IN_ATTEMPTS", 5, minimum=1)
+SIGN_IN_STARTS_PER_MINUTE = env.number("SIGN_IN_STARTS_PER_MINUTE", 120, minimum=1)
 SIGN_IN_PAUSE = timedelta(minutes=env.number("SIGN_IN_PAUSE_MINUTES", 15, minimum=1))
 
 SESSION_COOKIE_AGE = 86_400 * env.number("SESSION_DAYS", 14, minimum=1)

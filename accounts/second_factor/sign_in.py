@@ -2,6 +2,7 @@
 
 import logging
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -10,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.arrival import PENDING_SECONDS, checked_next, enter, pending
-from accounts.attempts import Attempt, count_attempt
+from accounts.attempts import count_attempt
 from accounts.client_address import client_address
 from accounts.models import User
 from accounts.rate import Rate
@@ -20,8 +21,9 @@ from accounts.second_factor.forms import CodeForm, CredentialForm
 
 logger = logging.getLogger("usage.sign_in")
 
-VISITS = Rate(30)
-"""How often visitors from one address may ask in a minute for something that is kept in a new session."""
+VISITS = Rate(settings.SIGN_IN_STARTS_PER_MINUTE)
+"""How often visitors from one address may begin in a minute what is kept in a session. Passkeys have no other limit,
+because nobody guesses one."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -72,8 +74,7 @@ def _say_wrong(request: HttpRequest, form: CodeForm) -> None:
 @never_cache
 def by_passkey(request: HttpRequest) -> HttpResponseBase:
     """GET gives a script what the browser needs to show a passkey; POST takes what the passkey has signed."""
-    address = client_address(request)
-    if not VISITS.allows(address):
+    if not VISITS.allows(client_address(request)):
         return JsonResponse({"detail": "Please try again in a minute."}, status=429)
     if request.method != "POST":
         options = dict(passkeys.options_to_show(None))
@@ -81,15 +82,9 @@ def by_passkey(request: HttpRequest) -> HttpResponseBase:
             request.session.set_expiry(PENDING_SECONDS)
         return JsonResponse(options)
     form = CredentialForm(request.POST)
-    attempt = count_attempt("passkey", address)
     person = passkeys.owner_of(form.cleaned_data["credential"]) if form.is_valid() else None
     if person is None:
-        return _refused(request, attempt)
-    attempt.succeeded()
+        logger.warning("A passkey from %s was not accepted.", client_address(request))
+        messages.error(request, "The passkey was not accepted. Please try again, or use your password.")
+        return redirect("sign-in")
     return enter(request, person, checked_next(request, "start"))
-
-
-def _refused(request: HttpRequest, attempt: Attempt) -> HttpResponse:
-    attempt.failed()
-    messages.error(request, "The passkey was not accepted. Please try again, or use your password.")
-    return redirect("sign-in")

@@ -8,7 +8,6 @@ from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import Organization, Role, User
-from accounts.second_factor.sign_in import VISITS
 from accounts.single_sign_on import provider as of_provider
 from tests.accounts.apps import code, give_app
 from tests.accounts.identity_provider import IdentityProvider, identity_provider
@@ -17,11 +16,6 @@ from tests.browser.test_keys import problems
 from tests.cast import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def nobody_has_been_here() -> None:
-    VISITS._counted.clear()
 
 
 def with_authenticator(page: Page) -> CDPSession:
