@@ -164,6 +164,9 @@ def member_link(request: HttpRequest, viewer: Viewer, person: User) -> HttpRespo
     if not person.is_active:
         messages.error(request, f"{person.display_name} is not active, so that a link would not help.")
         return redirect("member", person.pk)
+    if person.came_by_single_sign_on:
+        messages.error(request, f"{person.display_name} comes in by single sign-on and has no password here.")
+        return redirect("member", person.pk)
     if not (can_be_mailed(person) or _may_show_link(person, by)):
         return _not_mailed(request, person)
     record("password_link.make", str(person), by=by, organization=person.organization, changes={})

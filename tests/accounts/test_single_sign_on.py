@@ -21,7 +21,7 @@ from accounts.single_sign_on import provider as of_provider
 from accounts.single_sign_on.claims import newcomer
 from tests.accounts.apps import code, confirmed_long_ago, give_app
 from tests.accounts.identity_provider import KID, IdentityProvider, identity_provider
-from tests.cast import make_user
+from tests.cast import make_user, signed_in
 
 DORA = {"email": "Dora@acme.example", "email_verified": True, "given_name": "Dora", "family_name": "Day"}
 
@@ -412,6 +412,18 @@ def test_no_connection_is_held_while_the_provider_answers(
     assert client.get(back).status_code == 302
     assert held
     assert not any(held)
+
+
+def test_an_admin_makes_no_password_link_past_the_provider(
+    company: IdentityProvider, client: Client, super_admin: User
+) -> None:
+    told(company, "d-32", **DORA)
+    come(client, company, "d-32")
+    dora = User.objects.get(email="dora@acme.example")
+    root = signed_in(super_admin)
+    page = root.post(f"/organization/members/{dora.pk}/link/", follow=True).content
+    assert b"has no password here" in page
+    assert b"/password/set/" not in page
 
 
 def test_a_password_link_is_not_mailed_to_who_has_none(
