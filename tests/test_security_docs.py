@@ -1,18 +1,12 @@
 """docs/security.md has a line for each requirement of ASVS 5.0.0, levels 1 and 2, and all tests that it names exist."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from accounts.passwords import OWN_WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = (ROOT / "docs" / "security.md").read_text()
-ROOMS = [
-    "usage_dashboard", "accounts", "pricing", "groq_client", "ledger", "analytics", "playground", "connect", "gateway",
-    "api",
-]  # fmt: skip
 LEVEL_1 = """
 V1.2:1-5 V1.3:1-2 V1.5:1 V2.1:1 V2.2:1-2 V2.3:1 V3.2:1-2 V3.3:1 V3.4:1-2 V3.5:1-3 V4.1:1 V4.4:1 V5.2:1-2 V5.3:1-2
 V6.1:1 V6.2:1-8 V6.3:1-2 V6.4:1-2 V7.2:1-4 V7.4:1-2 V8.1:1 V8.2:1-2 V8.3:1 V9.1:1-3 V9.2:1 V10.4:1-5 V11.3:1-2 V11.4:1
@@ -53,7 +47,7 @@ def test_every_requirement_has_one_line() -> None:
 
 
 def test_every_line_has_a_test_or_says_why_not() -> None:
-    excuses = ("does not apply", "**operator**", "**Deviation**", "make audit", "configuration.md")
+    excuses = ("does not apply", "**operator**", "**Deviation**", "make audit", "make lint", "configuration.md")
     assert [row for row, told in lines() if "`tests/" not in told and not any(text in told for text in excuses)] == []
 
 
@@ -66,9 +60,3 @@ def test_every_test_that_is_named_exists() -> None:
 
 def test_the_words_that_are_no_password_are_those_of_the_code() -> None:
     assert ", ".join(OWN_WORDS) in " ".join(DOCUMENT.split())
-
-
-def test_bandit_finds_nothing_high() -> None:
-    command = [sys.executable, "-m", "bandit", "--quiet", "--recursive", "--severity-level", "high", *ROOMS]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout
