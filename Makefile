@@ -21,11 +21,12 @@ WHEEL := var/client/installed
 JAVASCRIPT := $(if $(shell command -v npm 2>/dev/null),var/javascript/installed)
 # Libraries that are built on Groq, with which the gateway is tested.
 CLIENTS := var/clients/installed
+ROOMS := usage_dashboard accounts pricing groq_client ledger analytics playground connect gateway api
 LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint environments pytest kill-trials hostile bench bench-gateway screenshots docs release-check format lock clean
+.PHONY: help demo test lint audit environments pytest kill-trials hostile bench bench-gateway screenshots docs release-check format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,9 +39,10 @@ test: ## every check and every test, from nothing (FORBID_SKIP=1: a skipped test
 	@$(MAKE) --jobs=4 lint environments
 	@$(MAKE) pytest
 
-lint: $(VENV)/dev.installed ## the checks alone: ruff, mypy --strict, Django's deployment and migration checks
+lint: $(VENV)/dev.installed ## the checks alone: ruff, bandit, mypy --strict, Django's deployment and migration checks
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m bandit --quiet --recursive --severity-level high $(ROOMS)
 	$(TEST_ENVIRONMENT) $(RUN) -m mypy --strict
 	@echo "manage.py check --deploy"
 	@$(TEST_ENVIRONMENT) HTTPS=1 ALLOWED_HOSTS=example.com \
@@ -55,6 +57,11 @@ pytest: environments ## the tests alone, or some of them (ARGS="tests/usage_dash
 	$(TEST_ENVIRONMENT) $(RUN) manage.py collectstatic --no-input --verbosity 0
 	$(TEST_ENVIRONMENT) $(RUN) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
 		$(ARGS)
+
+# Advisories are asked of the public index, of which a mirror may have none: --strict then fails rather than finding nothing.
+audit: $(VENV)/dev.installed ## the locked packages against public advisories; needs the network
+	@$(RUN) -m pip_audit --requirement requirements.lock --disable-pip --strict --progress-spinner off || { \
+		echo "Packages have advisories, or there was nobody to ask (see above)." >&2; exit 1; }
 
 kill-trials: $(VENV)/dev.installed ## more trials than the suite has: 200 killed processes, 200 folds (KILL_SEED=1 repeats), 1,000 pools, 50 gateways, a minute without PostgreSQL, 200 clients
 	KILL_TRIALS=200 $(MAKE) pytest ARGS="tests/test_killed_processes.py --numprocesses 0 -s"

@@ -2,6 +2,9 @@
 
 from typing import Any, ClassVar
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
@@ -175,7 +178,10 @@ class PersonAdmin(Kept, UserAdmin[User]):
         return ", ".join(sorted(names)) or ("Super Admin" if person.is_superuser else "–")
 
 
-admin.site.unregister(Group)
+# Django's page for groups has one of ours instead, and those of allauth have none: applications of identity providers
+# come from the settings alone, and factors and identities change by pages that record it.
+for model in (Group, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
+    admin.site.unregister(model)
 
 
 class GroupForm(forms.ModelForm[Group]):

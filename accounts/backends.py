@@ -13,6 +13,7 @@ from django.http import HttpRequest
 
 from accounts.attempts import count_attempt
 from accounts.client_address import client_address
+from accounts.hashing import same_work_for_everybody
 from accounts.models import Organization, User
 from accounts.places import NoPlaceError
 from accounts.roles import role_of
@@ -40,6 +41,8 @@ SELECT ARRAY(SELECT name FROM auth_group JOIN accounts_user_groups AS of_user ON
              JOIN auth_permission ON auth_permission.id = granted.permission_id
              JOIN django_content_type ON django_content_type.id = content_type_id
              WHERE of_user.user_id = person.id),
+       EXISTS (SELECT FROM mfa_authenticator
+               WHERE mfa_authenticator.user_id = person.id AND type IN ('totp', 'webauthn')),
        {_columns(User, "person")}, {_columns(Organization, "organization")}
 FROM accounts_user AS person LEFT JOIN accounts_organization AS organization ON organization.id = organization_id
 WHERE person.id = %s
@@ -59,15 +62,24 @@ class Backend(ModelBackend):
             return None
         attempt = count_attempt(username, client_address(request) if request else None)
         try:
-            user = super().authenticate(request, username, password, **kwargs)
+            user = self._with_password(request, username, password, **kwargs)
         except NoPlaceError:
             attempt.take_back()
             raise
-        if not isinstance(user, User):
+        if user is None:
             attempt.failed()
             return None
         attempt.succeeded()
         return user
+
+    def _with_password(self, request: HttpRequest | None, username: str, password: str, **kwargs: Any) -> User | None:
+        """The person whose password this is. The time that None takes says nothing about the name."""
+        with same_work_for_everybody(password) as work:
+            user = super().authenticate(request, username, password, **kwargs)
+            if isinstance(user, User):
+                work.is_wanted = False
+                return user
+        return None
 
     def get_user(self, user_id: int) -> User | None:
         """The person, or None if they may no longer sign in. ``organization``, ``role`` and ``has_perm`` of the person
@@ -77,15 +89,30 @@ class Backend(ModelBackend):
             row = cursor.fetchone()
         if row is None:
             return None
-        groups, own_permissions, group_permissions, *values = row
+        groups, own_permissions, group_permissions, has_second_factor, *values = row
         user = User.from_db("default", _PERSON, values[: len(_PERSON)])
         if not self.user_can_authenticate(user):
             return None
         if user.organization_id is not None:
             user.organization = Organization.from_db("default", _ORGANIZATION, values[len(_PERSON) :])
         user.role = role_of(groups, is_superuser=user.is_superuser)
+        user.has_second_factor = has_second_factor
         if not user.is_superuser:  # Superusers have all permissions without any rows.
             # Django's backend keeps the permissions that it has read in these attributes.
             user._user_perm_cache = set(own_permissions)  # type: ignore[attr-defined]
             user._group_perm_cache = set(group_permissions)  # type: ignore[attr-defined]
+        return user
+
+
+class ProvenBackend(Backend):
+    """The backend of sessions whose owner has shown a second factor to the identity provider: Django stores in a
+    session which backend it began with. Nobody signs in here with a password."""
+
+    def authenticate(self, request: HttpRequest | None, *args: Any, **kwargs: Any) -> None:
+        return None
+
+    def get_user(self, user_id: int) -> User | None:
+        user = super().get_user(user_id)
+        if user is not None:
+            user.has_second_factor = True
         return user

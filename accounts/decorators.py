@@ -8,7 +8,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -42,8 +43,23 @@ def with_viewer(
             return _to_sign_in(request)
         viewer = viewer_of(request)
         if not viewer.sees_anything:
-            return render(request, "accounts/no_access.html")
+            return _without_anything(request)
         return view(request, viewer, *args, **kwargs)
+
+    update_wrapper(guarded, view)
+    return guarded
+
+
+def signed_in(
+    view: Callable[Concatenate[HttpRequest, User, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Call ``view(request, person, …)`` for everybody who is signed in, whatever they see: for pages about one's own
+    account. Visitors are sent to the sign-in page."""
+
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _to_sign_in(request)
+        return view(request, actor_of(request), *args, **kwargs)
 
     update_wrapper(guarded, view)
     return guarded
@@ -117,6 +133,15 @@ def actor_of(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
+
+
+def _without_anything(request: HttpRequest) -> HttpResponse:
+    """A page for somebody who sees nothing: the one that sets up a second factor, or one that says whom to ask."""
+    if not actor_of(request).lacks_second_factor:
+        return render(request, "accounts/no_access.html")
+    if getattr(request, "htmx", None):
+        return HttpResponseClientRedirect(reverse("security"))
+    return redirect("security")
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

@@ -34,8 +34,19 @@ class Guest:
 
 @transaction.atomic
 def invite(guest: Guest, organization: Organization, *, by: User) -> User:
+    """Make the guest a member who has yet to choose a password, with an audit record. ValidationError, for a field if
+    it concerns one, if this is not possible.
+    """
+    person = become_member(guest, organization, by=by)
+    changes = {"role": (None, guest.role), "name in calls": (None, person.handle)}
+    record("member.invite", person.email, by=by, organization=organization, changes=changes)
+    return person
+
+
+def become_member(guest: Guest, organization: Organization, *, by: User | None) -> User:
     """Make the guest a member without a password. If calls have already named a person by the handle, that person
-    becomes the member, with all past usage. ValidationError, for a field if it concerns one, if this is not possible.
+    becomes the member, with all past usage. ``by`` is None if an identity provider vouches for the guest. Call this in
+    a transaction.
     """
     email = guest.email.lower()
     username = username_at(organization, email)
@@ -57,8 +68,6 @@ def invite(guest: Guest, organization: Organization, *, by: User) -> User:
         raise ValidationError("Somebody else has just taken this address or name. Please try again.") from error
     check_role_change(person, guest.role, is_active=True, by=by)
     replace_role(person, guest.role)
-    changes = {"role": (None, guest.role), "name in calls": (None, handle)}
-    record("member.invite", email, by=by, organization=organization, changes=changes)
     return person
 
 

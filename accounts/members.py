@@ -22,6 +22,7 @@ from accounts.models import OF_STANDING, SEEN_IN_CALLS, Organization, Role, Stan
 from accounts.paging import page_of
 from accounts.roles import may_change, set_active, set_role
 from accounts.search import containing
+from accounts.second_factor.factors import end_all_sessions, remove_all
 from accounts.viewer import Viewer
 
 WORDS = ("handle_key", "aliases__handle_key", "email", "first_name", "last_name")
@@ -131,6 +132,29 @@ def member_reactivate(request: HttpRequest, viewer: Viewer, person: User) -> Htt
 
 
 @require_POST
+@administered(User)
+def member_sessions_end(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
+    by = actor_of(request)
+    return _attempt(request, person, "is signed out everywhere", lambda: end_all_sessions(person, by=by))
+
+
+@require_POST
+@administered(User)
+def member_factors_remove(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
+    """Removes the second factors of a person who has lost them. Nobody removes their own here, without confirming who
+    they are."""
+    by = actor_of(request)
+    if person.pk == by.pk:
+        raise PermissionDenied
+    return _attempt(request, person, "signs in without a second factor now", lambda: _remove_factors(person, by))
+
+
+def _remove_factors(person: User, by: User) -> None:
+    if not remove_all(person, by=by):
+        raise ValidationError(f"{person.display_name} has no second factor.")
+
+
+@require_POST
 @never_cache
 @administered(User)
 def member_link(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
@@ -139,6 +163,9 @@ def member_link(request: HttpRequest, viewer: Viewer, person: User) -> HttpRespo
     check_changeable(person, by)
     if not person.is_active:
         messages.error(request, f"{person.display_name} is not active, so that a link would not help.")
+        return redirect("member", person.pk)
+    if person.came_by_single_sign_on:
+        messages.error(request, f"{person.display_name} comes in by single sign-on and has no password here.")
         return redirect("member", person.pk)
     if not (can_be_mailed(person) or _may_show_link(person, by)):
         return _not_mailed(request, person)

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, ClassVar, NoReturn, Self
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
@@ -57,6 +59,12 @@ class KeyState(StrEnum):
     REVOKED = "Revoked"
 
 
+def must_have_second_factor(role: Role | None) -> bool:
+    """Whether the setting SECOND_FACTOR_FOR asks people of this role for a second factor."""
+    is_admin = role in (Role.SUPER_ADMIN, Role.ADMIN)
+    return is_admin if settings.SECOND_FACTOR_FOR == "admins" else bool(settings.SECOND_FACTOR_FOR == "everybody")
+
+
 class Organization(models.Model):
     """A company or department with its own people, projects, calendar and possibly its own prices."""
 
@@ -96,13 +104,15 @@ class Organization(models.Model):
 
 
 WITHOUT_PASSWORD = models.Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+NEVER_IN = WITHOUT_PASSWORD & models.Q(last_login=None)
+"""The condition for people who could not come in yet. Who comes in by single sign-on has no password either."""
 SEEN_IN_CALLS = models.Q(is_active=False, email="") & WITHOUT_PASSWORD
 """The condition for people who are only known from calls. accounts.directory makes them; an invitation makes them
 members."""
 
 OF_STANDING = {
-    Standing.ACTIVE: models.Q(is_active=True) & ~WITHOUT_PASSWORD,
-    Standing.INVITED: models.Q(is_active=True) & WITHOUT_PASSWORD,
+    Standing.ACTIVE: models.Q(is_active=True) & ~NEVER_IN,
+    Standing.INVITED: models.Q(is_active=True) & NEVER_IN,
     Standing.DEACTIVATED: models.Q(is_active=False) & ~SEEN_IN_CALLS,
     Standing.SEEN_IN_CALLS: SEEN_IN_CALLS,
 }
@@ -241,10 +251,26 @@ class User(Named, AbstractUser):
         groups = {group.name for group in self.groups.all()}  # A list of people prefetches the groups.
         return next((role for role in Role if role in groups), None)
 
+    @cached_property
+    def has_second_factor(self) -> bool:
+        """Whether the person has an app with codes or a passkey. ``accounts.backends`` reads this with the person."""
+        authenticators = apps.get_model("mfa", "Authenticator")._default_manager
+        return bool(authenticators.filter(user_id=self.pk, type__in=("totp", "webauthn")).exists())
+
+    @property
+    def lacks_second_factor(self) -> bool:
+        """Whether the role asks for a second factor (SECOND_FACTOR_FOR) that the person does not have yet."""
+        return must_have_second_factor(self.role) and not self.has_second_factor
+
+    @property
+    def came_by_single_sign_on(self) -> bool:
+        """Whether the person has been here and has no password, so that the identity provider vouches for them."""
+        return not self.has_usable_password() and self.last_login is not None
+
     @property
     def standing(self) -> Standing:
         if self.is_active:
-            return Standing.ACTIVE if self.has_usable_password() else Standing.INVITED
+            return Standing.ACTIVE if self.has_usable_password() or self.last_login else Standing.INVITED
         is_member = self.email or self.has_usable_password()
         return Standing.DEACTIVATED if is_member else Standing.SEEN_IN_CALLS
 
@@ -485,3 +511,22 @@ class SignInAttempts(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} attempts until {self.last_at}"
+
+
+class SignIn(models.Model):
+    """A session of a person, as its owner sees it in the list of devices. ``accounts.sign_ins`` writes it; it goes
+    with the session itself."""
+
+    # The index of ``session`` serves the note that it is in use, that of ``user`` the list of a person's sessions.
+    session = models.OneToOneField(Session, models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="sign_ins")
+    address = models.CharField(max_length=64, help_text="Of the client, as far as it is known.")
+    device = models.CharField(max_length=60)
+    started_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now(), help_text="To the minute.")
+
+    class Meta:
+        ordering = ("-last_seen_at", "pk")
+
+    def __str__(self) -> str:
+        return self.device

@@ -17,11 +17,44 @@ from accounts.audit import Changes, record
 from accounts.invitations import take_address_as_username
 from accounts.links import Link, LinkTokens, days_of_a_link, sends_mail
 from accounts.mail import mail
-from accounts.models import Standing, User
+from accounts.models import WITHOUT_PASSWORD, Standing, User
 
 logger = logging.getLogger(__name__)
 
 _post = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
+
+OWN_WORDS = (
+    "groq",
+    "usage",
+    "dashboard",
+    "ledger",
+    "admin",
+    "super",
+    "user",
+    "password",
+    "token",
+    "cost",
+    "llm",
+    "api",
+)
+"""What nobody may make a whole password of, also not with digits and signs between (docs/security.md)."""
+
+
+class OwnWordsValidator:
+    """Refuses passwords that are nothing but words of this product, and the names of the person's organization."""
+
+    def validate(self, password: str, user: User | None = None) -> None:
+        rest = "".join(filter(str.isalpha, password.lower()))
+        organization = user.organization if user is not None else None
+        names = {organization.slug, *organization.name.split()} if organization else set()
+        own = {"".join(filter(str.isalpha, name.lower())) for name in (*OWN_WORDS, *names)} - {""}
+        for word in sorted(own, key=len, reverse=True):
+            rest = rest.replace(word, "")
+        if not rest:
+            raise ValidationError("This is made of words that anybody would try here.", code="own_words")
+
+    def get_help_text(self) -> str:
+        return "It cannot be made of nothing but digits, signs, and the names of this product and of your organization."
 
 
 class ForgottenForm(forms.PasswordResetForm):
@@ -36,6 +69,7 @@ class ForgottenForm(forms.PasswordResetForm):
         except TooManyAttemptsError:
             return User.objects.none()
         people = User.objects.filter(email__iexact=email, is_active=True)
+        people = people.exclude(WITHOUT_PASSWORD, last_login__isnull=False)  # For these the identity provider vouches.
         return people if sends_mail() else people.none()
 
     def send_mail(self, *args: Any, **kwargs: Any) -> None:

@@ -76,7 +76,7 @@ class Viewer:
         """The viewer of a program with a key. It sees what the key's person sees, or without a person what an Admin of
         the organization sees; never more than the key's organization, and only its project if the key has one. It
         changes nothing."""
-        viewer = cls.of(key.user.current) if key.user is not None else cls._of_admins(key.organization)
+        viewer = cls._of_person(key.user.current) if key.user is not None else cls._of_admins(key.organization)
         project_ids = None if key.project is None else frozenset({key.project.current.pk})
         return replace(viewer.within(key.organization), project_ids=project_ids, may_edit_pricing=False)
 
@@ -96,9 +96,16 @@ class Viewer:
 
     @classmethod
     def of(cls, user: User | AnonymousUser) -> Self:
-        """The viewer of a user. A Super Admin sees all organizations, an Admin the own organization, a User the own
-        rows, with costs if the organization shows them."""
-        if isinstance(user, AnonymousUser) or not user.is_active or user.role is None:
+        """The viewer of a user who is signed in. A Super Admin sees all organizations, an Admin the own organization, a
+        User the own rows, with costs if the organization shows them. Whoever must have a second factor and has none
+        sees nothing yet."""
+        if isinstance(user, AnonymousUser) or user.lacks_second_factor:
+            return cls.nobody()
+        return cls._of_person(user)
+
+    @classmethod
+    def _of_person(cls, user: User) -> Self:
+        if not user.is_active or user.role is None:
             return cls.nobody()
         may_export = user.has_perm(EXPORT_PERMISSION)
         if user.role is Role.SUPER_ADMIN:

@@ -1,13 +1,17 @@
-"""The sign-in page, and the pages for people who have to wait: after too many attempts to sign in, or while too many
-passwords are hashed."""
+"""The pages for signing in and out, and those for people who have to wait: after too many attempts to sign in, or while
+too many passwords are hashed."""
+
+from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import get_script_prefix
 
+from accounts.arrival import arrive, checked_next
 from accounts.hashing import PATIENCE_SECONDS
+from accounts.second_factor.forms import CredentialForm
+from accounts.single_sign_on.provider import is_configured
 
 
 class SignInView(LoginView):
@@ -16,8 +20,23 @@ class SignInView(LoginView):
 
     def get_success_url(self) -> str:
         """The page that somebody wanted to see before; the start page if that was only the bare address."""
-        wanted = super().get_success_url()
-        return self.get_default_redirect_url() if wanted == get_script_prefix() else wanted
+        return checked_next(self.request, "start")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        return arrive(self.request, form.get_user(), self.get_success_url())
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        elsewhere = settings.OIDC_NAME if is_configured() else ""
+        return super().get_context_data(**kwargs) | {"elsewhere": elsewhere, "credential_form": CredentialForm()}
+
+
+class SignOutView(LogoutView):
+    """Django's view, which also has the browser drop what it keeps of pages."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().post(request, *args, **kwargs)
+        response.headers["Clear-Site-Data"] = '"cache"'
+        return response
 
 
 def locked_out(request: HttpRequest) -> HttpResponse:

@@ -34,10 +34,10 @@ def viewer_of(request: Request) -> Viewer:
         key = key_of(request.auth)
         viewer, nothing = Viewer.of_key(key) if key else Viewer.nobody(), "The person of this key may see nothing."
     else:
-        viewer, nothing = (
-            Viewer.of(_person_of(request)),
-            "You belong to no organization yet. Ask an Admin to invite you.",
-        )
+        person = _person_of(request)
+        viewer, nothing = Viewer.of(person), "You belong to no organization yet. Ask an Admin to invite you."
+        if isinstance(person, User) and person.lacks_second_factor:
+            nothing = "Your role needs a second factor. Set one up on the page Security of your account menu."
     if not viewer.sees_anything:
         raise PermissionDenied(nothing)
     return viewer

@@ -118,10 +118,12 @@ async def purge_jobs(context: JobContext, timestamp: int) -> None:
 @app.periodic(cron="50 3 * * *")
 @app.task(name="forget_attempts", lock="forget_attempts", queueing_lock="forget_attempts")
 def forget_attempts(timestamp: int) -> None:
-    """Delete the sign-in attempts that no longer count."""
+    """Delete the sign-in attempts that no longer count, and the sessions that have ended."""
     from accounts.attempts import forget_old_attempts
+    from accounts.sign_ins import forget_expired
 
     forget_old_attempts()
+    forget_expired()
 
 
 def last_heartbeat() -> datetime | None:

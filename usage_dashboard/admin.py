@@ -8,7 +8,9 @@ from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 
+from accounts.decorators import viewer_of
 from accounts.models import Role, User
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
@@ -19,14 +21,15 @@ class LedgerAdminSite(admin.AdminSite):
     index_title = "Administration"
 
     def has_permission(self, request: HttpRequest) -> bool:
-        user = request.user
-        return isinstance(user, User) and user.is_active and user.role is Role.SUPER_ADMIN
+        return viewer_of(request).administers
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
         inner = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if request.user.is_authenticated and not self.has_permission(request):
+            if isinstance(request.user, User) and not self.has_permission(request):
+                if request.user.lacks_second_factor and request.user.role is Role.SUPER_ADMIN:
+                    return redirect("security")
                 raise Http404
             return inner(request, *args, **kwargs)
 

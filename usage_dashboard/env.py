@@ -4,6 +4,7 @@ Every setting ``NAME`` can also be given as ``NAME_FILE``, the path of a file th
 platforms pass secrets as files. A bad value stops the start with a message that says what to do.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -58,4 +59,16 @@ def pairs(name: str) -> dict[str, str]:
         if not sign:
             raise ImproperlyConfigured(f"{name} must look like key=value,key=value; {word!r} has no '='.")
         result[key.strip()] = value.strip()
+    return result
+
+
+def mapping(name: str) -> dict[str, str]:
+    """A JSON object whose values are texts."""
+    value = text(name) or "{}"
+    try:
+        result = json.loads(value)
+    except ValueError:
+        result = None
+    if not isinstance(result, dict) or not all(isinstance(target, str) for target in result.values()):
+        raise ImproperlyConfigured(f'{name} must be a JSON object of texts, such as {{"staff": "User"}}.')
     return result

@@ -125,7 +125,10 @@ def _root_path() -> str:
 
 
 DEBUG = env.flag("DEBUG")
+HTTPS = env.flag("HTTPS")
+INSECURE_HTTP = env.flag("INSECURE_HTTP")
 SECRET_KEY = _secret_key()
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 PROVIDER_KEY_SECRETS = _fernet_keys("PROVIDER_KEY_SECRET")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
@@ -133,7 +136,9 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 ROOT_PATH = _root_path()
 FORCE_SCRIPT_NAME = ROOT_PATH or None
 # Other Django programs on the same host use the same names of cookies, and the browser sends all cookies of the host.
+# Browsers take a cookie whose name begins with __Host- or __Secure- from nobody but this host over HTTPS.
 _COOKIE_PREFIX = f"{ROOT_PATH[1:].replace('/', '-')}-" if ROOT_PATH else ""
+_COOKIE_PREFIX = f"{('__Secure-' if ROOT_PATH else '__Host-') if HTTPS else ''}{_COOKIE_PREFIX}"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}sessionid", f"{_COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = ROOT_PATH or "/"
 
@@ -179,6 +184,11 @@ PLAYGROUND_DAILY_USD = env.number("PLAYGROUND_DAILY_USD", 5)
 
 INSTALLED_APPS = [
     "usage_dashboard",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
     "accounts",
     "pricing",
     "ledger",
@@ -210,6 +220,8 @@ MIDDLEWARE = [
     "usage_dashboard.middleware.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.sign_ins.SeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -249,17 +261,46 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.passwords.OwnWordsValidator"},
 ]
-AUTHENTICATION_BACKENDS = ["accounts.backends.Backend"]
-PASSWORD_HASHERS = ["accounts.hashing.Hasher"]
+AUTHENTICATION_BACKENDS = ["accounts.backends.Backend", "accounts.backends.ProvenBackend"]
+# The first one hashes; a password that an older release hashed by PBKDF2 is hashed anew when its owner signs in.
+PASSWORD_HASHERS = ["accounts.hashing.Argon2", "accounts.hashing.Pbkdf2"]
 PASSWORD_HASHES_AT_ONCE = env.number("PASSWORD_HASHES_AT_ONCE", 2, minimum=1)
 PROXY_COUNT = env.number("PROXY_COUNT", 0)
 SIGN_IN_ATTEMPTS = env.number("SIGN_IN_ATTEMPTS", 5, minimum=1)
+SIGN_IN_STARTS_PER_MINUTE = env.number("SIGN_IN_STARTS_PER_MINUTE", 120, minimum=1)
 SIGN_IN_PAUSE = timedelta(minutes=env.number("SIGN_IN_PAUSE_MINUTES", 15, minimum=1))
+
+SESSION_COOKIE_AGE = 86_400 * env.number("SESSION_DAYS", 14, minimum=1)
+SESSION_IDLE_HOURS = env.number("SESSION_IDLE_HOURS", 72, minimum=1)
 
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "start"
 LOGOUT_REDIRECT_URL = "sign-in"
+
+# Second factors. allauth keeps them and encrypts by our adapter; pages and limits are ours (accounts.second_factor).
+SECOND_FACTOR_FOR = env.text("SECOND_FACTOR_FOR", "nobody").lower()
+MFA_ADAPTER = "accounts.second_factor.encryption.Adapter"
+MFA_TOTP_TOLERANCE = 1
+ACCOUNT_EMAIL_VERIFICATION = "none"
+
+# Single sign-on by OpenID Connect. allauth speaks it; who comes in is decided by accounts.single_sign_on.
+SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.provider.SocialAdapter"
+OIDC_ISSUER = env.text("OIDC_ISSUER").rstrip("/")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET")
+OIDC_NAME = env.text("OIDC_NAME", "single sign-on")
+OIDC_SCOPES = env.words("OIDC_SCOPES", "openid,profile,email")
+OIDC_ORGANIZATION = env.text("OIDC_ORGANIZATION", DEFAULT_ORGANIZATION)
+OIDC_ORGANIZATION_CLAIM = env.text("OIDC_ORGANIZATION_CLAIM")
+OIDC_ORGANIZATIONS = env.mapping("OIDC_ORGANIZATIONS")
+OIDC_ROLE_CLAIM = env.text("OIDC_ROLE_CLAIM")
+OIDC_ROLES = env.mapping("OIDC_ROLES")
+OIDC_DEFAULT_ROLE = env.text("OIDC_DEFAULT_ROLE", "User")
+OIDC_UPDATES = env.flag("OIDC_UPDATES", default=True)
+OIDC_TRUST_EMAIL = env.flag("OIDC_TRUST_EMAIL")
+OIDC_SECOND_FACTOR_METHODS = env.words("OIDC_SECOND_FACTOR_METHODS", "mfa")
 
 # Mail is sent for invitations and forgotten passwords. Without a server the inviter is shown the link (accounts.links).
 EMAIL_HOST = env.text("SMTP_HOST")
@@ -301,7 +342,7 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF, "'unsafe-inline'"],
         "img-src": [SELF, "data:", "blob:"],
         "object-src": ["'none'"],
-        "base-uri": [SELF],
+        "base-uri": ["'none'"],
         "form-action": [SELF],
         "frame-ancestors": ["'none'"],
     },
@@ -309,7 +350,6 @@ CONTENT_SECURITY_POLICY = {
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_REFERRER_POLICY = "same-origin"
-HTTPS = env.flag("HTTPS")
 if HTTPS:
     SECURE_SSL_REDIRECT = True
     # Load balancers probe without TLS, and the answer is one word.
@@ -348,6 +388,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
     "loggers": {
         "usage": {"level": "INFO" if USAGE_DEBUG else "WARNING"},
+        "usage.sign_in": {"level": "INFO"},
         "django.request": {"filters": ["not_of_health"]},
     },
 }

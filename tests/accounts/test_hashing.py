@@ -3,9 +3,16 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
+from typing import Any
 
 import pytest
-from django.contrib.auth.hashers import PBKDF2PasswordHasher, check_password, identify_hasher, make_password
+from django.contrib.auth.hashers import (
+    Argon2PasswordHasher,
+    PBKDF2PasswordHasher,
+    check_password,
+    identify_hasher,
+    make_password,
+)
 from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
@@ -43,16 +50,25 @@ class Watch:
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Watch]:
-    """The real hasher, which counts fewer rounds here."""
-    watch, encode = Watch(), PBKDF2PasswordHasher.encode
+    """The real hashers, which do little work here."""
+    watch = Watch()
 
-    def watched(hasher: PBKDF2PasswordHasher, password: str, salt: str, iterations: int | None = None) -> str:
-        with watch:
-            return encode(hasher, password, salt, iterations)
+    def watched(method: Any) -> Any:
+        def hashed(hasher: Any, *arguments: Any) -> Any:
+            with watch:
+                return method(hasher, *arguments)
 
-    settings.PASSWORD_HASHERS = ["accounts.hashing.Hasher"]
+        return hashed
+
+    settings.PASSWORD_HASHERS = ["accounts.hashing.Argon2", "accounts.hashing.Pbkdf2"]
+    monkeypatch.setattr(hashing.Argon2, "memory_cost", 64)
     monkeypatch.setattr(PBKDF2PasswordHasher, "iterations", 10)
-    monkeypatch.setattr(PBKDF2PasswordHasher, "encode", watched)
+    for kind, name in (
+        (Argon2PasswordHasher, "encode"),
+        (Argon2PasswordHasher, "verify"),
+        (PBKDF2PasswordHasher, "encode"),
+    ):
+        monkeypatch.setattr(kind, name, watched(getattr(kind, name)))
     yield watch
     watch.may_end.set()
 
@@ -64,7 +80,7 @@ def with_real_hash(user: User) -> User:
 
 def test_a_hash_is_one_that_django_knows(watch: Watch) -> None:
     hashed = make_password(PASSWORD)
-    assert identify_hasher(hashed).algorithm == "pbkdf2_sha256"
+    assert identify_hasher(hashed).algorithm == "argon2"
     assert check_password(PASSWORD, hashed)
     assert not check_password("wrong", hashed)
 
@@ -90,7 +106,32 @@ def test_no_connection_is_held_meanwhile(watch: Watch, user: User) -> None:
     user = User.objects.get(pk=user.pk)
     page = client.get(f"/password/set/{Link(user.pk).uid}/{Link(user.pk).tokens.make_token(user)}/", follow=True)
     assert client.post(page.request["PATH_INFO"], NEW).status_code == 302
-    assert (watch.hashes, watch.with_connection) == (6, 0)
+    assert (watch.hashes, watch.with_connection) == (2 + 2 + 1 + 2 + 1, 0)  # two for who does not get in
+
+
+def with_old_hash(user: User) -> User:
+    User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+    return User.objects.get(pk=user.pk)
+
+
+def test_a_password_of_an_older_release_is_hashed_anew_at_sign_in(watch: Watch, user: User, client: Client) -> None:
+    with_old_hash(user)
+    for _ in range(2):
+        assert client.post("/sign-in/", {"username": "ann", "password": PASSWORD}).status_code == 302
+        assert User.objects.get(pk=user.pk).password.startswith("argon2$argon2id$")
+        client.post("/sign-out/")
+
+
+def test_who_does_not_get_in_learns_nothing_from_the_time(watch: Watch, user: User, client: Client) -> None:
+    """The same hashes are computed for a name that nobody has, for a new hash and for an old one."""
+    hashes = []
+    for prepare in (with_real_hash, with_old_hash):
+        prepare(user)
+        for name in ("ann", "nobody"):
+            watch.hashes = 0
+            client.post("/sign-in/", {"username": name, "password": "wrong"})
+            hashes.append(watch.hashes)
+    assert hashes == [2, 2, 2, 2]
 
 
 @pytest.fixture

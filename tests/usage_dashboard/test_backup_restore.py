@@ -47,7 +47,9 @@ SCHEMA = {
     "constraints": "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint"
                    " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
     "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1",
-    "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+    # PostgreSQL writes a list of varchar with casts in another place once the index was made from what it wrote.
+    "indexes": "SELECT regexp_replace(indexdef, '::(character varying|text)([[][]])?|[()]', '', 'g') FROM pg_indexes"
+               " WHERE schemaname = 'public' ORDER BY indexname",
     "columns": "SELECT table_name, column_name, data_type, column_default, generation_expression"
                " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2",
     "sequences": "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1",

@@ -108,6 +108,11 @@ def onwards(who: Who, whose: Whose) -> int:
     return 302 if who in ("admin", "super admin") else of_admins(who, "own")
 
 
+def to_sign_in(who: Who, whose: Whose) -> int:
+    """Nobody here is between the two steps of signing in."""
+    return 302
+
+
 def to_the_start(who: Who, whose: Whose) -> int:
     """Leads everybody who sees anything to the page that they begin with."""
     return 200 if who == "stranger" else 302
@@ -314,6 +319,11 @@ def of_view(name: str) -> Callable[[Tenant, Whose], list[str]]:
     return lambda tenant, whose: [reverse(name, args=[tenant.view.pk])]
 
 
+def of_other_sessions(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    """What is another person's, whom the tests of accounts name; here nobody has one by this number."""
+    return lambda tenant, whose: [reverse(name, args=[1])]
+
+
 def set_password(tenant: Tenant, whose: Whose) -> list[str]:
     return [reverse("password-set", args=["MQ", "set-password"])]
 
@@ -329,6 +339,13 @@ FIGURES = (
 ADDRESSES: dict[str, Address] = {
     "sign-in": Address(of_visitors, plain("sign-in"), posts=public),
     "sign-out": Address(nowhere, plain("sign-out"), posts=public),
+    "sign-in-second": Address(to_sign_in, plain("sign-in-second"), posts=public),
+    "sign-in-passkey": Address(public, plain("sign-in-passkey"), posts=public),
+    "sign-in-sso": Address(nowhere, plain("sign-in-sso"), posts=public),
+    "sign-in-sso-callback": Address(not_there, plain("sign-in-sso-callback")),
+    **{name: Address(signed_in_only, plain(name)) for name in ("security", "confirm", "app-add", "passkey-add")},
+    **{name: Address(nowhere, plain(name)) for name in ("app-remove", "recovery-codes", "sign-ins-end")},
+    **{name: Address(nowhere, of_other_sessions(name)) for name in ("passkey-remove", "sign-in-end")},
     "password-change": Address(signed_in_only, plain("password-change"), posts=signed_in_only),
     "password-change-done": Address(signed_in_only, plain("password-change-done")),
     **{name: Address(with_a_key, plain(name)) for name in ("otlp-traces", "otlp-logs")},
@@ -415,7 +432,10 @@ ADDRESSES: dict[str, Address] = {
     "member-merge": Address(of_admins, of_person("member-merge"), posts=of_admins),
     **{
         name: Address(nowhere, of_person(name), posts=of_admins)
-        for name in ("member-role", "member-deactivate", "member-reactivate", "member-link", "member-alias-remove")
+        for name in (
+            *("member-role", "member-deactivate", "member-reactivate", "member-link", "member-alias-remove"),
+            *("member-sessions-end", "member-factors-remove"),
+        )
     },
 }
 
