@@ -32,6 +32,8 @@ urlpatterns = [
     path("my-usage/choices/<str:name>/", views.my_choices, name="my-choices"),
     path("report/", month_report, name="month-report"),
     path("export/", views.export_table, name="export-table"),
+    path("focus.csv", views.focus_csv, name="focus-csv"),
+    path("focus.parquet", views.focus_parquet, name="focus-parquet"),
     path("export.csv", views.export_csv, name="export-csv"),
     path("export.jsonl", views.export_jsonl, name="export-jsonl"),
 ]

@@ -5,13 +5,13 @@ takes the memory of one row group. Times are UTC, costs are decimals with nine p
 text.
 """
 
-import io
 from collections.abc import Generator, Iterator
 
 import pyarrow as pa
 from pyarrow import csv, parquet
 
 from analytics.export.export import Format, columns_of, copied
+from analytics.export.sink import Sink
 from analytics.reports import Log
 from ledger.event_columns import DOLLARS, FLAGS, JSON, TEXTS, TIMES
 
@@ -37,7 +37,7 @@ def export_parquet(log: Log) -> Generator[bytes, None, None]:
     read = {name: _read_as(name) for name, _ in columns}
     schema = pa.schema([(name, MONEY if name in DOLLARS else kind) for name, kind in read.items()])
     rows = copied(log, ", ".join(f'{_plain(name, sql)} AS "{name}"' for name, sql in columns), "FORMAT csv")
-    sink = _Sink()
+    sink = Sink()
     with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
         for text in _groups(rows):
             writer.write_table(_table(text, read, schema))
@@ -46,30 +46,6 @@ def export_parquet(log: Log) -> Generator[bytes, None, None]:
 
 
 PARQUET = Format("parquet", "application/vnd.apache.parquet", export_parquet)
-
-
-class _Sink(io.RawIOBase):
-    """Where the file is written to, a piece at a time."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, piece: object) -> int:
-        self._pieces.append(bytes(piece))  # type: ignore[call-overload]  # a buffer of Arrow
-        self._size += len(self._pieces[-1])
-        return len(self._pieces[-1])
-
-    def tell(self) -> int:
-        return self._size
-
-    def taken(self) -> bytes:
-        """What was written since the last time."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
 
 
 def _groups(rows: Iterator[bytes]) -> Iterator[bytes]:

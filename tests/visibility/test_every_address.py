@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BytesIO
 from itertools import chain, product
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -16,6 +17,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils.http import urlencode
+from pyarrow import parquet
 
 from accounts.models import ApiKey, AuditRecord, Organization, PersonAlias, Project, ProviderKey, User
 from analytics.models import SavedView, StartView
@@ -126,6 +128,10 @@ def of_calling_exporters(who: Who, whose: Whose) -> int:
     return 403 if who in ("user", "user with cost") else of_callers(who, whose)
 
 
+def of_calling_admins(who: Who, whose: Whose) -> int:
+    return 404 if who == "admin" and whose == "foreign" else of_calling_exporters(who, whose)
+
+
 def of_calling_super_admins(who: Who, whose: Whose) -> int:
     return 200 if who == "super admin" else 403
 
@@ -218,6 +224,16 @@ def of_tables(tenant: Tenant, whose: Whose) -> list[str]:
     """The form of the grouped table, and its file with as many names as it can have."""
     chosen = {"per": "day", "by": "user", "then": "project", "format": "csv"}
     return [*filtered("export-table")(tenant, whose), *filtered("export-table", **chosen)(tenant, whose)]
+
+
+def of_month(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    """The costs of a tenant's month."""
+
+    def paths(tenant: Tenant, whose: Whose) -> list[str]:
+        query = urlencode({"month": f"{NOW - timedelta(days=1):%Y-%m}", "organization": tenant.organization.slug})
+        return [f"{reverse(name)}?{query}"]
+
+    return paths
 
 
 def of_tenant(name: str) -> Callable[[Tenant, Whose], list[str]]:
@@ -345,6 +361,7 @@ ADDRESSES: dict[str, Address] = {
     "api-organization-usage": Address(of_calling_members, of_slug),
     "api-admin-usage": Address(of_calling_exporters, asked("api-admin-usage")),
     "api-export": Address(of_calling_exporters, asked("api-export")),
+    "api-focus": Address(of_calling_admins, of_month("api-focus")),
     "api-free-models": Address(of_callers_with_costs, plain("api-free-models")),
     "api-prices": Address(of_callers_with_costs, plain("api-prices"), posts=of_calling_super_admins),
     "api-estimate-cost": Address(only_posted, plain("api-estimate-cost"), posts=of_callers_with_costs),
@@ -373,6 +390,8 @@ ADDRESSES: dict[str, Address] = {
     "month-report": Address(signed_in_only, filtered("month-report", month=f"{NOW:%Y-%m}")),
     "my-charts": Address(signed_in_only, filtered("my-charts")),
     "my-choices": Address(signed_in_only, choosable("my-choices")),
+    "focus-csv": Address(of_admins, of_month("focus-csv")),
+    "focus-parquet": Address(of_admins, of_month("focus-parquet")),
     "export-csv": Address(of_exporters, filtered("export-csv")),
     "export-jsonl": Address(of_exporters, filtered("export-jsonl")),
     "playground": Address(signed_in_only, plain("playground"), posts=signed_in_only),
@@ -453,7 +472,8 @@ def things(world: World) -> Iterator[tuple[Whose, Tenant]]:
 
 def body(response: HttpResponse | StreamingHttpResponse) -> str:
     streamed = isinstance(response, StreamingHttpResponse)
-    return (b"".join(response) if streamed else response.content).decode()  # type: ignore[arg-type]
+    content: bytes = b"".join(response) if streamed else response.content  # type: ignore[arg-type,assignment]
+    return str(parquet.read_table(BytesIO(content)).to_pylist()) if content.startswith(b"PAR1") else content.decode()
 
 
 def leaks(who: Who, text: str, world: World, *, with_costs: bool = True) -> list[str]:

@@ -47,7 +47,8 @@ class World:
 
 def make_world() -> World:
     """Committed, as the recorder has connections of its own."""
-    kept: Any = {"retention_days": 10, "retained_from": (NOW - timedelta(days=10)).date()}  # so that pages say so
+    # So that pages say so. The files of costs are those of months from which nothing was deleted.
+    kept: Any = {"retention_days": 10, "retained_from": (NOW - timedelta(days=10)).date().replace(day=1)}
     acme = Organization.objects.create(name="Acme ACMESECRET", slug="acme", time_zone="America/Los_Angeles", **kept)
     globex = Organization.objects.create(name="Globex GLOBEXSECRET", slug="globex", time_zone="Asia/Kolkata", **kept)
     super_admin = make_user("root", Role.SUPER_ADMIN)
