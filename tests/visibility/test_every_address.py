@@ -240,6 +240,14 @@ def of_tenant(name: str) -> Callable[[Tenant, Whose], list[str]]:
     return lambda tenant, whose: [reverse(name, args=[tenant.organization.pk])]
 
 
+def of_schedule(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    return lambda tenant, whose: [reverse(name, args=[tenant.schedule.pk])]
+
+
+def of_run(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    return lambda tenant, whose: [reverse(name, args=[tenant.schedule.runs.get().pk])]
+
+
 def of_person(name: str) -> Callable[[Tenant, Whose], list[str]]:
     return lambda tenant, whose: [reverse(name, args=[(tenant.colleague if whose == "colleague" else tenant.user).pk])]
 
@@ -428,6 +436,10 @@ ADDRESSES: dict[str, Address] = {
     },
     "provider-key": Address(of_admins, of_tenant("provider-key"), posts=of_admins),
     "provider-key-remove": Address(nowhere, of_tenant("provider-key-remove"), posts=of_admins),
+    "exports": Address(of_admins, of_tenant("exports")),
+    "export-add": Address(of_admins, of_tenant("export-add"), posts=of_admins),
+    "export-remove": Address(nowhere, of_schedule("export-remove"), posts=of_admins),
+    "export-again": Address(nowhere, of_run("export-again"), posts=of_admins),
     "organization-settings": Address(of_admins, of_tenant("organization-settings"), posts=of_admins),
     "audit-trail": Address(of_admins, of_tenant("audit-trail")),
     "member": Address(of_admins, of_person("member"), posts=of_admins),
