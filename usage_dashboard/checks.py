@@ -1,6 +1,8 @@
 """System checks for misconfigurations, each with an id and a hint: ``manage.py check --deploy --database default``."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +34,17 @@ def check_hosts(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
         return []
     hint = "Set ALLOWED_HOSTS to the names that this service is reached by, such as usage.example.com."
     return [Error("ALLOWED_HOSTS is empty or admits every host.", hint=hint, id="usage_dashboard.E002")]
+
+
+@register(Tags.files)
+def check_export_folder(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
+    """Refuses a folder for scheduled exports that is not one, or that this process cannot write to."""
+    folder = settings.EXPORT_FOLDER
+    if not folder or (Path(folder).is_absolute() and Path(folder).is_dir() and os.access(folder, os.W_OK)):
+        return []
+    hint = "Make the directory, let the worker's user write to it, and set EXPORT_FOLDER to its absolute path."
+    told = f"EXPORT_FOLDER is {folder!r}, which is no directory to write to."
+    return [Error(told, hint=hint, id="usage_dashboard.E020")]
 
 
 @register(Tags.database)

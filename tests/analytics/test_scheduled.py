@@ -35,6 +35,7 @@ from tests.ledger.folding import fold_now
 from tests.pricing.prices import make_price
 from tests.running_demo import wait_until
 from tests.served import database_url
+from usage_dashboard.checks import check_export_folder
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -292,6 +293,14 @@ def test_without_a_place_or_the_permission(admin: User, settings: Any) -> None:
         assert posted(admin).status_code == 403
     finally:
         group.permissions.add(Permission.objects.get(codename="export_usageevent"))
+
+
+def test_a_folder_that_is_none_is_told(folder: Path, settings: Any) -> None:
+    assert [error.id for error in check_export_folder(None)] == ["usage_dashboard.E020"]
+    folder.mkdir()
+    assert check_export_folder(None) == []
+    settings.EXPORT_FOLDER = "relative"
+    assert [error.id for error in check_export_folder(None)] == ["usage_dashboard.E020"]
 
 
 def test_the_worker_makes_them(october: list[UsageEvent], admin: User, folder: Path) -> None:
