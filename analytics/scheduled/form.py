@@ -39,7 +39,7 @@ class ScheduleForm(Styled, forms.ModelForm[ScheduledExport]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.initial |= {"kind": Kind.EVENTS, "format": "csv", "every": ScheduledExport.Every.MONTH}
+        self.initial.update(kind=Kind.EVENTS, format="csv", every=ScheduledExport.Every.MONTH)
         place = self.fields["place"]
         assert isinstance(place, forms.ChoiceField)
         place.choices = offered()
