@@ -21,6 +21,8 @@ WHEEL := var/client/installed
 JAVASCRIPT := $(if $(shell command -v npm 2>/dev/null),var/javascript/installed)
 # Libraries that are built on Groq, with which the gateway is tested.
 CLIENTS := var/clients/installed
+# The FinOps Foundation's validator of FOCUS files.
+FOCUS := var/focus/installed
 ROOMS := usage_dashboard accounts pricing groq_client ledger analytics playground connect gateway api
 LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
@@ -51,7 +53,7 @@ lint: $(VENV)/dev.installed ## the checks alone: ruff, bandit, mypy --strict, Dj
 	$(TEST_ENVIRONMENT) $(RUN) manage.py makemigrations --check
 
 # What tests run beside the project's own packages. These wait for the network, while lint needs the processor.
-environments: $(VENV)/dev.installed $(OLDER_SDKS) $(EXPORTERS) $(CLIENTS) $(WHEEL) $(JAVASCRIPT)
+environments: $(VENV)/dev.installed $(OLDER_SDKS) $(EXPORTERS) $(CLIENTS) $(FOCUS) $(WHEEL) $(JAVASCRIPT)
 
 pytest: environments ## the tests alone, or some of them (ARGS="tests/usage_dashboard/test_env.py -k bad")
 	$(TEST_ENVIRONMENT) $(RUN) manage.py collectstatic --no-input --verbosity 0
@@ -139,6 +141,17 @@ var/exporters/%/installed: tests/gateway/ingestion/exporters/%.txt | $(VENV)/dev
 
 $(CLIENTS): tests/gateway/clients/requirements.txt | $(VENV)/dev.installed
 	$(call environment,$@,$<)
+
+# Before Python 3.12 an expression in an f-string must not contain a backslash.
+$(FOCUS): tests/api/focus/requirements.txt tests/api/focus/validator.txt | $(VENV)/dev.installed
+	@echo "Installing FOCUS' validator"
+	@$(RUN) -m venv --clear $(@D)
+	@$(RUN) -m uv pip install --quiet --require-hashes --python $(@D)/bin/python -r $<
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-build-isolation \
+		--ignore-requires-python -r tests/api/focus/validator.txt
+	@sed -i "s/f\"'{k.replace('\\\\\"', '\\\\\"\\\\\"')}'\"/\"'\" + k.replace('\"', '\"\"') + \"'\"/" \
+		$(@D)/lib/python*/site-packages/focus_validator/config_objects/focus_to_duckdb_converter.py
+	@touch $@
 
 $(WHEEL): tests/groq_client/over_http/wheel.txt | $(RUN)
 	@echo "Installing the packages of $<"

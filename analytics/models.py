@@ -12,6 +12,8 @@ from accounts.names import MAX_NAME, KeyField, written
 from accounts.viewer import Viewer
 
 LONGEST_QUERY = 2_000
+FORMATS = ("csv", "jsonl", "parquet")
+"""The kinds of files of scheduled exports."""
 
 
 class SavedViews(models.QuerySet["SavedView"]):
@@ -85,3 +87,85 @@ class StartView(models.Model):
 
     def __str__(self) -> str:
         return str(self.view)
+
+
+class ScheduledExport(models.Model):
+    """Files that the worker makes for an organization whenever a period of its calendar is over.
+
+    Their content is what the author may see and export at that time. ``first_day`` is in the first period.
+    """
+
+    class Kind(models.TextChoices):
+        EVENTS = "events", "Requests"
+        FOCUS = "focus", "FOCUS, the costs for finance"
+        TABLE = "table", "Grouped table, by day"
+
+    class Every(models.TextChoices):
+        DAY = "day", "Every day"
+        WEEK = "week", "Every week, from Monday"
+        MONTH = "month", "Every month"
+
+    class Place(models.TextChoices):
+        FOLDER = "folder", "Folder of the server"
+        BUCKET = "bucket", "Bucket (S3)"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, db_index=False, related_name="scheduled_exports")
+    kind = models.CharField("what", max_length=10, choices=Kind)
+    format = models.CharField(
+        "kind of file", max_length=10, choices=[(name, name) for name in ("csv", "jsonl", "parquet")]
+    )
+    by = models.CharField("grouped by", max_length=20, blank=True, help_text="For a grouped table.")
+    every = models.CharField(max_length=10, choices=Every)
+    place = models.CharField("where to", max_length=10, choices=Place)
+    prefix = models.CharField("path", max_length=100, blank=True)
+    first_day = models.DateField()
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, db_index=False, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            # Two exports never write the same files. This index serves an organization's page.
+            models.UniqueConstraint(
+                fields=("organization", "kind", "format", "every", "place", "prefix"), name="scheduled_export_files"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} as {self.format}, {self.get_every_display().lower()}"
+
+    @property
+    def directory(self) -> str:
+        """Where the files of all periods are. An organization's files are below its own name, whatever the path."""
+        return "/".join(filter(None, [self.organization.slug, self.prefix, f"{self.kind}-{self.format}-{self.every}"]))
+
+
+class ExportRun(models.Model):
+    """The files of one period of a scheduled export. ``parts`` are those that are complete."""
+
+    schedule = models.ForeignKey(ScheduledExport, models.CASCADE, db_index=False, related_name="runs")
+    first_day = models.DateField()
+    last_day = models.DateField()
+    parts = models.JSONField(default=list)
+    attempts = models.IntegerField(default=0)
+    problem = models.CharField(max_length=500, blank=True)
+    retry_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-first_day",)
+        constraints = (
+            # Each period is exported once.
+            models.UniqueConstraint(fields=("schedule", "first_day"), name="export_run_period"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.first_day) if self.first_day == self.last_day else f"{self.first_day} to {self.last_day}"
+
+    @property
+    def directory(self) -> str:
+        return f"{self.schedule.directory}/{self.first_day}_{self.last_day}"
+
+    @property
+    def size(self) -> int:
+        return sum(part["bytes"] for part in self.parts)

@@ -7,6 +7,7 @@ from analytics.pages.models.estimate import estimate
 from analytics.pages.month_report.page import month_report
 from analytics.saved import views as saved
 from analytics.saved.start import start
+from analytics.scheduled import pages as scheduled
 
 urlpatterns = [
     path("", views.overview, name="analytics"),
@@ -31,7 +32,13 @@ urlpatterns = [
     path("my-usage/charts/", views.my_charts, name="my-charts"),
     path("my-usage/choices/<str:name>/", views.my_choices, name="my-choices"),
     path("report/", month_report, name="month-report"),
+    path("organization/<int:pk>/exports/", scheduled.exports, name="exports"),
+    path("organization/<int:pk>/exports/add/", scheduled.export_add, name="export-add"),
+    path("organization/exports/<int:pk>/remove/", scheduled.export_remove, name="export-remove"),
+    path("organization/exports/<int:pk>/again/", scheduled.export_again, name="export-again"),
     path("export/", views.export_table, name="export-table"),
+    path("focus.csv", views.focus_csv, name="focus-csv"),
+    path("focus.parquet", views.focus_parquet, name="focus-parquet"),
     path("export.csv", views.export_csv, name="export-csv"),
     path("export.jsonl", views.export_jsonl, name="export-jsonl"),
 ]

@@ -16,12 +16,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.decorators import actor_of, with_own_viewer, with_viewer
+from accounts.organization_choice import chosen_organization
 from accounts.places import NoPlaceError
 from accounts.viewer import Viewer
 from analytics import reports
 from analytics.display.unpriced_notice import unpriced
 from analytics.export.download import BUSY, BUSY_SECONDS, download
 from analytics.export.export import CSV, JSONL, Format, json_of
+from analytics.export.focus import DELETED, CostOfMonth, DeletedError
+from analytics.export.focus import FILES as FOCUS_FILES
+from analytics.export.focus import file_name as focus_name
 from analytics.export.sessions import CONTENT_TYPE as SESSIONS_CONTENT_TYPE
 from analytics.export.sessions import export_sessions
 from analytics.export.streaming import Chunks
@@ -31,6 +35,7 @@ from analytics.filters import menus
 from analytics.filters.facets import facets_of
 from analytics.filters.file_name import file_name
 from analytics.filters.filters import UNPRICED, Filters, read_filters
+from analytics.filters.month import Month, MonthForm
 from analytics.filters.remembered import remember, with_remembered
 from analytics.filters.table_form import FORMAT, TableForm
 from analytics.first_run import first_run
@@ -285,6 +290,29 @@ def _table_form(request: HttpRequest, form: TableForm, filters: Filters) -> Http
     return render(request, "analytics/export_table.html", context, status=400 if form.errors else 200)
 
 
+def _focus(file: Format[CostOfMonth]) -> Callable[..., HttpResponseBase]:
+    """The view of the costs of one organization's month, for who may export and sees costs."""
+
+    def view(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+        if not (viewer.may_export and viewer.sees_cost):
+            raise PermissionDenied
+        organization = chosen_organization(request, viewer)
+        form = MonthForm({"month": request.GET.get("month", "")}, today=reports.today(viewer.within(organization)))
+        if not form.is_valid():
+            return HttpResponseBadRequest("\n".join(map(str, form.errors["month"])), content_type=PLAIN_TEXT)
+        month: Month = form.cleaned_data["month"]
+        costs = CostOfMonth(viewer, organization, month.first_day, month.last_day)
+        try:
+            return _file(request, file.chunks(costs), focus_name(costs, file.suffix), file.content_type)
+        except DeletedError:
+            return HttpResponseBadRequest(DELETED, content_type=PLAIN_TEXT)
+        except DatabaseError:
+            logger.exception("The costs of a month could not be exported.")
+            return failed(request)
+
+    return require_safe(never_cache(with_viewer(view)))
+
+
 def _events(file: Format[Log]) -> Callable[[Viewer, Filters], Chunks]:
     return lambda viewer, filters: file.chunks(Log(viewer, filters.selection, filters.only_unpriced))
 
@@ -294,6 +322,7 @@ def _sessions(viewer: Viewer, filters: Filters) -> Chunks:
 
 
 export_csv, export_jsonl = (_export(file.suffix, file.content_type, _events(file)) for file in (CSV, JSONL))
+focus_csv, focus_parquet = map(_focus, FOCUS_FILES.values())
 export_sessions_jsonl = _export("sessions.jsonl", SESSIONS_CONTENT_TYPE, _sessions)
 
 

@@ -6,6 +6,7 @@ from api import catalogue, document, figures
 from api.estimates import EstimateView
 from api.events import EventView
 from api.exports import ExportView
+from api.focus import FocusView
 from api.me import MeView
 from api.prices import PricesView
 from api.reading import NowhereView
@@ -33,6 +34,7 @@ urlpatterns = [
     path("organizations/<str:slug>/usage", figures.OrganizationUsageView.as_view(), name="api-organization-usage"),
     path("events/<int:organization_id>-<int:id>", EventView.as_view(), name="api-event"),
     path("export", ExportView.as_view(), name="api-export"),
+    path("focus", FocusView.as_view(), name="api-focus"),
     path("sessions", SessionsView.as_view(), name="api-sessions"),
     path("admin/usage", figures.AdminUsageView.as_view(), name="api-admin-usage"),
     path("<path:rest>", NowhereView.as_view(), name="api-nowhere"),

@@ -97,6 +97,7 @@ SCREENS = (
     Screen("key", "/organization/", ("admin",), links=(KEYS, "tbody th a")),
     Screen("key-add", "/organization/", ("admin",), links=(KEYS, "a[href$='/keys/add/']")),
     Screen("provider-key", "/organization/", ("admin",), links=(KEYS, "a[href$='/keys/groq/']")),
+    Screen("exports", "/organization/", ("admin",), links=("a[href$='/exports/']",)),
     Screen("organization-settings", "/organization/", ("admin",), links=("a[href$='/settings/']",)),
     Screen("audit-trail", "/organization/", ("admin",), links=("a[href$='/audit/']",)),
     Screen("all-keys", "/organizations/keys/"),

@@ -1,6 +1,8 @@
 """System checks for misconfigurations, each with an id and a hint: ``manage.py check --deploy --database default``."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -109,6 +111,17 @@ def check_organizations_of_single_sign_on(
     hint = "Add them under Organizations; nobody is made an organization by signing in."
     message = f"The settings of single sign-on name organizations that do not exist: {', '.join(missing)}."
     return [checks.Warning(message, hint=hint, id="usage_dashboard.W002")] if missing else []
+
+
+@register(Tags.files)
+def check_export_folder(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
+    """Refuses a folder for scheduled exports that is not one, or that this process cannot write to."""
+    folder = settings.EXPORT_FOLDER
+    if not folder or (Path(folder).is_absolute() and Path(folder).is_dir() and os.access(folder, os.W_OK)):
+        return []
+    hint = "Make the directory, let the worker's user write to it, and set EXPORT_FOLDER to its absolute path."
+    told = f"EXPORT_FOLDER is {folder!r}, which is no directory to write to."
+    return [Error(told, hint=hint, id="usage_dashboard.E020")]
 
 
 @register(Tags.database)

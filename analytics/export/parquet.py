@@ -1,22 +1,23 @@
 """The events of a log as a Parquet file, for pandas, Polars, DuckDB and the like, with the columns of the other files.
 
 PostgreSQL copies the plain values of rows, and Arrow makes columns of them, one row group at a time: a file of any size
-takes the memory of one row group. Times are UTC, costs are decimals with nine places, texts are unchanged, and JSON is
+takes the memory of two row groups. Times are UTC, costs are decimals with nine places, texts are unchanged, and JSON is
 text.
 """
 
-import io
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
 from pyarrow import csv, parquet
 
 from analytics.export.export import Format, columns_of, copied
+from analytics.export.sink import Sink
 from analytics.reports import Log
 from ledger.event_columns import DOLLARS, FLAGS, JSON, TEXTS, TIMES
 
-GROUP_BYTES = 16 << 20
-"""A row group is made of this much text, which is about 30,000 rows."""
+GROUP_BYTES = 8 << 20
+"""A row group is made of this much text, which is about 17,000 rows."""
 MONEY = pa.decimal128(19, 9)
 OTHERS = {
     "day": pa.date32(),
@@ -37,39 +38,30 @@ def export_parquet(log: Log) -> Generator[bytes, None, None]:
     read = {name: _read_as(name) for name, _ in columns}
     schema = pa.schema([(name, MONEY if name in DOLLARS else kind) for name, kind in read.items()])
     rows = copied(log, ", ".join(f'{_plain(name, sql)} AS "{name}"' for name, sql in columns), "FORMAT csv")
-    sink = _Sink()
-    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+    sink = Sink()
+    with ThreadPoolExecutor(1, "parquet") as helper, parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+        # PostgreSQL sends the next row group while Arrow works on this one, which does not hold Python's lock.
+        work: list[Future[None]] = []
         for text in _groups(rows):
-            writer.write_table(_table(text, read, schema))
-            yield sink.taken()
+            yield from _written(work, sink)
+            work.append(helper.submit(_write, writer, text, read, schema))
+        yield from _written(work, sink)
     yield sink.taken()
 
 
 PARQUET = Format("parquet", "application/vnd.apache.parquet", export_parquet)
 
 
-class _Sink(io.RawIOBase):
-    """Where the file is written to, a piece at a time."""
+def _written(work: list[Future[None]], sink: Sink) -> Iterator[bytes]:
+    """What was written of the row group that is being worked on, if there is one, once it is complete."""
+    for group in work:
+        group.result()
+        yield sink.taken()
+    work.clear()
 
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
 
-    def writable(self) -> bool:
-        return True
-
-    def write(self, piece: object) -> int:
-        self._pieces.append(bytes(piece))  # type: ignore[call-overload]  # a buffer of Arrow
-        self._size += len(self._pieces[-1])
-        return len(self._pieces[-1])
-
-    def tell(self) -> int:
-        return self._size
-
-    def taken(self) -> bytes:
-        """What was written since the last time."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
+def _write(writer: parquet.ParquetWriter, text: bytes, read: dict[str, pa.DataType], schema: pa.Schema) -> None:
+    writer.write_table(_table(text, read, schema))
 
 
 def _groups(rows: Iterator[bytes]) -> Iterator[bytes]:

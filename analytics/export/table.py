@@ -67,7 +67,7 @@ def table_csv(table: GroupedTable) -> Generator[bytes, None, None]:
     text_of_day = date.isoformat if table.period == "day" else "{:%Y-%m}".format
     yield b"\xef\xbb\xbf"
     for number, row in enumerate(rows, 1):
-        writer.writerow([text_of_day(row.day), *map(_csv, _cells(table, row))])
+        writer.writerow([text_of_day(row.day), *map(csv_cell, _cells(table, row))])
         if number % ROWS_OF_A_CHUNK == 0:
             yield _taken(text)
     yield _taken(text)
@@ -153,7 +153,7 @@ def _cells(table: GroupedTable, row: GroupedRow) -> Iterator[Cell]:
         yield of_totals(row.totals)
 
 
-def _csv(cell: Cell) -> str:
+def csv_cell(cell: Cell) -> str:
     """The text of a cell: decimals without exponent, an apostrophe before what a spreadsheet takes for a formula."""
     if isinstance(cell, Decimal):
         return f"{cell:f}"

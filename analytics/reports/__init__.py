@@ -1,5 +1,6 @@
 """The only code that aggregates the ledger: every figure on a page or in an export comes from here, for a Viewer."""
 
+from analytics.reports.bills import Amounts, Bill, Item, bills
 from analytics.reports.calendar import first_day, local_dates, number_recorded, today
 from analytics.reports.event_log import Log, LogCursor, LogPage, event_of, event_with, with_request_id
 from analytics.reports.grouped_table import MAX_ROWS, GroupedRow, GroupedTable, Period, TooManyRowsError
@@ -22,11 +23,14 @@ __all__ = [
     "MAX_ROWS",
     "MEASURES",
     "MODEL_QUESTIONS",
+    "Amounts",
+    "Bill",
     "CacheSavings",
     "Conversation",
     "GroupedRow",
     "GroupedTable",
     "Health",
+    "Item",
     "LargestCursor",
     "LatencyPoint",
     "Log",
@@ -49,6 +53,7 @@ __all__ = [
     "Totals",
     "Value",
     "added",
+    "bills",
     "by_whole_price",
     "cache_savings",
     "event_of",

@@ -10,9 +10,9 @@ import pytest
 
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
+from analytics.filters.month import Month
 from analytics.pages.month_report import tables as of_tables
 from analytics.pages.month_report.comparison import compared_with_the_month_before, lines
-from analytics.pages.month_report.month import Month
 from analytics.reports import Report, Summary
 from analytics.reports.selection import Selection
 from ledger.models import UsageEvent

@@ -101,7 +101,7 @@ def test_everything_comes_round(expired: Organization) -> None:
     kinds = {name for name, _ in app.periodic_registry.periodic_tasks}
     assert kinds == {
         "replay_journals", "fold", "fill_gaps", "reconcile", "delete_expired", "rescue_jobs", "purge_jobs",
-        "forget_attempts",
+        "forget_attempts", "scheduled_exports",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BytesIO
 from itertools import chain, product
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -16,6 +17,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils.http import urlencode
+from pyarrow import parquet
 
 from accounts.models import ApiKey, AuditRecord, Organization, PersonAlias, Project, ProviderKey, User
 from analytics.models import SavedView, StartView
@@ -131,6 +133,10 @@ def of_calling_exporters(who: Who, whose: Whose) -> int:
     return 403 if who in ("user", "user with cost") else of_callers(who, whose)
 
 
+def of_calling_admins(who: Who, whose: Whose) -> int:
+    return 404 if who == "admin" and whose == "foreign" else of_calling_exporters(who, whose)
+
+
 def of_calling_super_admins(who: Who, whose: Whose) -> int:
     return 200 if who == "super admin" else 403
 
@@ -225,8 +231,26 @@ def of_tables(tenant: Tenant, whose: Whose) -> list[str]:
     return [*filtered("export-table")(tenant, whose), *filtered("export-table", **chosen)(tenant, whose)]
 
 
+def of_month(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    """The costs of a tenant's month."""
+
+    def paths(tenant: Tenant, whose: Whose) -> list[str]:
+        query = urlencode({"month": f"{NOW - timedelta(days=1):%Y-%m}", "organization": tenant.organization.slug})
+        return [f"{reverse(name)}?{query}"]
+
+    return paths
+
+
 def of_tenant(name: str) -> Callable[[Tenant, Whose], list[str]]:
     return lambda tenant, whose: [reverse(name, args=[tenant.organization.pk])]
+
+
+def of_schedule(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    return lambda tenant, whose: [reverse(name, args=[tenant.schedule.pk])]
+
+
+def of_run(name: str) -> Callable[[Tenant, Whose], list[str]]:
+    return lambda tenant, whose: [reverse(name, args=[tenant.schedule.runs.get().pk])]
 
 
 def of_person(name: str) -> Callable[[Tenant, Whose], list[str]]:
@@ -362,6 +386,7 @@ ADDRESSES: dict[str, Address] = {
     "api-organization-usage": Address(of_calling_members, of_slug),
     "api-admin-usage": Address(of_calling_exporters, asked("api-admin-usage")),
     "api-export": Address(of_calling_exporters, asked("api-export")),
+    "api-focus": Address(of_calling_admins, of_month("api-focus")),
     "api-free-models": Address(of_callers_with_costs, plain("api-free-models")),
     "api-prices": Address(of_callers_with_costs, plain("api-prices"), posts=of_calling_super_admins),
     "api-estimate-cost": Address(only_posted, plain("api-estimate-cost"), posts=of_callers_with_costs),
@@ -390,6 +415,8 @@ ADDRESSES: dict[str, Address] = {
     "month-report": Address(signed_in_only, filtered("month-report", month=f"{NOW:%Y-%m}")),
     "my-charts": Address(signed_in_only, filtered("my-charts")),
     "my-choices": Address(signed_in_only, choosable("my-choices")),
+    "focus-csv": Address(of_admins, of_month("focus-csv")),
+    "focus-parquet": Address(of_admins, of_month("focus-parquet")),
     "export-csv": Address(of_exporters, filtered("export-csv")),
     "export-jsonl": Address(of_exporters, filtered("export-jsonl")),
     "playground": Address(signed_in_only, plain("playground"), posts=signed_in_only),
@@ -426,6 +453,10 @@ ADDRESSES: dict[str, Address] = {
     },
     "provider-key": Address(of_admins, of_tenant("provider-key"), posts=of_admins),
     "provider-key-remove": Address(nowhere, of_tenant("provider-key-remove"), posts=of_admins),
+    "exports": Address(of_admins, of_tenant("exports")),
+    "export-add": Address(of_admins, of_tenant("export-add"), posts=of_admins),
+    "export-remove": Address(nowhere, of_schedule("export-remove"), posts=of_admins),
+    "export-again": Address(nowhere, of_run("export-again"), posts=of_admins),
     "organization-settings": Address(of_admins, of_tenant("organization-settings"), posts=of_admins),
     "audit-trail": Address(of_admins, of_tenant("audit-trail")),
     "member": Address(of_admins, of_person("member"), posts=of_admins),
@@ -473,7 +504,8 @@ def things(world: World) -> Iterator[tuple[Whose, Tenant]]:
 
 def body(response: HttpResponse | StreamingHttpResponse) -> str:
     streamed = isinstance(response, StreamingHttpResponse)
-    return (b"".join(response) if streamed else response.content).decode()  # type: ignore[arg-type]
+    content: bytes = b"".join(response) if streamed else response.content  # type: ignore[arg-type,assignment]
+    return str(parquet.read_table(BytesIO(content)).to_pylist()) if content.startswith(b"PAR1") else content.decode()
 
 
 def leaks(who: Who, text: str, world: World, *, with_costs: bool = True) -> list[str]:

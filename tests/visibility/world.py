@@ -10,7 +10,7 @@ from django.db import connection
 from accounts.api_keys import add_secret, create
 from accounts.audit import record as audit
 from accounts.models import ApiKey, Organization, Project, ProviderKey, Role, User
-from analytics.models import SavedView
+from analytics.models import SavedView, ScheduledExport
 from groq_client.call import Call
 from ledger.models import UsageEvent
 from ledger.recording.record import record
@@ -34,6 +34,7 @@ class Tenant:
     colleagues_event: UsageEvent
     price: Price
     key: ApiKey
+    schedule: ScheduledExport
     view: SavedView
 
 
@@ -47,7 +48,8 @@ class World:
 
 def make_world() -> World:
     """Committed, as the recorder has connections of its own."""
-    kept: Any = {"retention_days": 10, "retained_from": (NOW - timedelta(days=10)).date()}  # so that pages say so
+    # So that pages say so. The files of costs are those of months from which nothing was deleted.
+    kept: Any = {"retention_days": 10, "retained_from": (NOW - timedelta(days=10)).date().replace(day=1)}
     acme = Organization.objects.create(name="Acme ACMESECRET", slug="acme", time_zone="America/Los_Angeles", **kept)
     globex = Organization.objects.create(name="Globex GLOBEXSECRET", slug="globex", time_zone="Asia/Kolkata", **kept)
     super_admin = make_user("root", Role.SUPER_ADMIN)
@@ -100,8 +102,20 @@ def _tenant(organization: Organization, user: str, colleague: str, admin: str, s
         events[people[1].pk],
         own_price,
         _key(organization, people[0], secret, super_admin),
+        _schedule(organization, chief, secret),
         SavedView.objects.create(owner=chief, organization=organization, name=f"{secret} view", page="analytics"),
     )
+
+
+def _schedule(organization: Organization, author: User, secret: str) -> ScheduledExport:
+    """A scheduled export with a failed run."""
+    day = NOW.date()
+    schedule = ScheduledExport.objects.create(
+        organization=organization, author=author, kind="events", format="csv", every="day", place="folder",
+        prefix=secret, first_day=day,
+    )  # fmt: skip
+    schedule.runs.create(first_day=day, last_day=day, problem=secret, attempts=1, retry_at=NOW)
+    return schedule
 
 
 def _key(organization: Organization, user: User, secret: str, by: User) -> ApiKey:

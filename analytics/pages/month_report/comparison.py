@@ -8,7 +8,7 @@ from typing import Any
 
 from analytics.display import figures, missing_cost
 from analytics.display.change import Change, Sentiment, change, change_in_points
-from analytics.pages.month_report.month import Month
+from analytics.filters.month import Month
 from analytics.reports import Report, Totals
 from analytics.reports.selection import Selection
 

@@ -2,6 +2,7 @@
 
 import logging
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.decorators import actor_of, with_viewer
 from accounts.models import User
+from accounts.organization_choice import first_choice
 from accounts.viewer import Viewer
 from analytics import reports
 from analytics.display import retention_notice
@@ -20,10 +22,10 @@ from analytics.display.unpriced_notice import unpriced
 from analytics.failure import failed
 from analytics.filters import menus
 from analytics.filters.filters import Filters, read_filters
+from analytics.filters.month import Month, MonthForm
 from analytics.filters.query_string import QueryString
 from analytics.pages.month_report.chart import chart
 from analytics.pages.month_report.comparison import compared_with_the_month_before, lines
-from analytics.pages.month_report.month import Month, MonthForm
 from analytics.pages.month_report.tables import left_out, tables
 from analytics.reports import Question, Report, Summary, Totals, snapshot
 
@@ -48,9 +50,17 @@ def month_report(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             is_valid = form.is_valid()
             month: Month = form.cleaned_data["month"] if is_valid else form.present
             filters = read_filters(_of_month(request.GET, month), viewer)
-            context = {"viewer": viewer, "form": form, "month": month, "filters": filters, "state": _state(filters)}
+            context = {
+                "viewer": viewer,
+                "focus": "",
+                "form": form,
+                "month": month,
+                "filters": filters,
+                "state": _state(filters),
+            }
             if is_valid:
                 context |= _figures(viewer, month, filters) | about(actor_of(request), viewer)
+                context |= _focus(viewer, month, actor_of(request))
         return render(request, "analytics/month_report/page.html", context, status=200 if is_valid else 400)
     except DatabaseError:
         logger.exception("A month report could not be loaded.")
@@ -67,6 +77,15 @@ def _of_month(query: QueryDict, month: Month) -> QueryDict:
 def _state(filters: Filters) -> QueryString:
     """The filters without the days, for links and the form."""
     return filters.query.without("range", "from", "to", "grain")
+
+
+def _focus(viewer: Viewer, month: Month, person: User) -> dict[str, Any]:
+    """The links to the month's costs for finance, for who may have the file."""
+    organization = first_choice(viewer, person) if viewer.may_export and viewer.sees_cost else None
+    if organization is None:
+        return {}
+    query = urlencode({"month": str(month), "organization": organization.slug})
+    return {"focus": f"?{query}", "focus_of": organization.name}
 
 
 def _figures(viewer: Viewer, month: Month, filters: Filters) -> dict[str, Any]:

@@ -1,0 +1,14 @@
+"""``manage.py make_exports``: make the scheduled exports that are due now, as the worker does every five minutes."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    help = "Make the scheduled exports of all periods that are over. Finished ones are left as they are."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from analytics.scheduled.run import make_due
+
+        make_due()

@@ -1,0 +1,1 @@
+"""Exports that the worker makes by itself when a period is over."""
