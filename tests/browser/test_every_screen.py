@@ -12,7 +12,8 @@ from tests.visibility.world import World, make_world
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STICKING_OUT = """[...document.querySelectorAll("main *, header *, dialog[open] *")]
-    .filter(element => element.checkVisibility() && !element.closest(".scroller, .subnav, .stacks, .visually-hidden, svg"))
+    .filter(element => element.checkVisibility()
+        && !element.closest(".scroller, .subnav, .stacks, .visually-hidden, svg"))
     .map(element => [element, element.getBoundingClientRect()])
     .filter(([, box]) => box.width > 0 && (box.left < -1 || box.right > innerWidth + 1))
     .map(([element, box]) => `${element.tagName} ${element.className} from ${box.left} to ${box.right}`)"""
