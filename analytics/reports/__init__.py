@@ -1,6 +1,7 @@
 """The only code that aggregates the ledger: every figure on a page or in an export comes from here, for a Viewer."""
 
 from analytics.reports.calendar import first_day, local_dates, number_recorded, today
+from analytics.reports.counters import Counted, Counts, RateLimit, Times, counts
 from analytics.reports.event_log import Log, LogCursor, LogPage, event_of, event_with, with_request_id
 from analytics.reports.grouped_table import MAX_ROWS, GroupedRow, GroupedTable, Period, TooManyRowsError
 from analytics.reports.health import Health, provider_health
@@ -24,6 +25,8 @@ __all__ = [
     "MODEL_QUESTIONS",
     "CacheSavings",
     "Conversation",
+    "Counted",
+    "Counts",
     "GroupedRow",
     "GroupedTable",
     "Health",
@@ -39,18 +42,21 @@ __all__ = [
     "Period",
     "Point",
     "Question",
+    "RateLimit",
     "Report",
     "RetainedFrom",
     "Row",
     "SessionAverages",
     "Sessions",
     "Summary",
+    "Times",
     "TooManyRowsError",
     "Totals",
     "Value",
     "added",
     "by_whole_price",
     "cache_savings",
+    "counts",
     "event_of",
     "event_with",
     "first_day",
