@@ -5,6 +5,7 @@ platforms pass secrets as files. A bad value stops the start with a message that
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -43,6 +44,14 @@ def number(name: str, default: int, minimum: int = 0) -> int:
     if result < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, not {result}.")
     return result
+
+
+def choice(name: str, values: Sequence[str]) -> str:
+    """One of a few values, by default the first of them."""
+    value = text(name, values[0]).lower()
+    if value not in values:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(values)}, not {value!r}.")
+    return value
 
 
 def words(name: str, default: str = "") -> list[str]:

@@ -11,7 +11,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from usage_dashboard.error_pages import address_too_long
 
-PROBES = frozenset({"/health/", "/health/live/"})
+PROBES = frozenset({"/health/", "/health/live/", "/metrics"})
 LONGEST_ADDRESS = 7_500
 """At most this many characters in a path with its query. A header that repeats the address (Referer, HX-Current-URL)
 then fits into the 8,190 bytes that gunicorn and nginx accept."""
@@ -19,8 +19,8 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class CommonMiddleware(common.CommonMiddleware):
-    """Answers health probes with any Host header, because a load balancer uses the process's address, which is not in
-    ALLOWED_HOSTS. The answers to probes contain no links and no part of the request.
+    """Answers health probes and Prometheus with any Host header, because they use the process's address, which is not
+    in ALLOWED_HOSTS. The answers contain no links and no part of the request.
     """
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:

@@ -24,6 +24,7 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 
+SHORTEST_TOKEN = 20
 _PERCENT_ENCODE = (
     "It must look like postgresql://user:password@host:5432/name. Percent-encode what user, password and name have of "
     "@ / : ? # % [ ] and blanks: @ is %40, / is %2F, : is %3A, ? is %3F, # is %23, % is %25."
@@ -112,6 +113,17 @@ def _mail_security(port: int) -> str:
     return value
 
 
+def _metrics_token() -> str:
+    """The token that Prometheus sends. The error does not quote it."""
+    token = env.text("METRICS_TOKEN")
+    if token and (len(token) < SHORTEST_TOKEN or not token.isascii() or len(token.split()) != 1):
+        raise ImproperlyConfigured(
+            f"METRICS_TOKEN must have at least {SHORTEST_TOKEN} letters, digits or signs, and no blanks. Make one with:"
+            " openssl rand -hex 32"
+        )
+    return token
+
+
 def _root_path() -> str:
     """The path under which the ledger is served on a host that it shares with other programs, such as ``/usage``."""
     path = env.text("ROOT_PATH").rstrip("/")
@@ -155,6 +167,8 @@ MAX_EXPORTS_PER_PERSON = env.number("MAX_EXPORTS_PER_PERSON", 2, minimum=1)
 ESTIMATES_PER_MINUTE = env.number("ESTIMATES_PER_MINUTE", 60, minimum=1)
 API_REQUESTS_PER_MINUTE = env.number("API_REQUESTS_PER_MINUTE", 600, minimum=1)
 EXPORT_STALL_SECONDS = env.number("EXPORT_STALL_SECONDS", 60, minimum=1)
+METRICS_TOKEN = _metrics_token()
+METRICS_NAMES = env.choice("METRICS_NAMES", ("llm", "opentelemetry"))
 METRICS_MODELS = env.number("METRICS_MODELS", 50)
 METRICS_EXPERIMENTS = env.number("METRICS_EXPERIMENTS", 200)
 GROQ_API_KEY = env.text("GROQ_API_KEY")
@@ -307,8 +321,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 HTTPS = env.flag("HTTPS")
 if HTTPS:
     SECURE_SSL_REDIRECT = True
-    # Load balancers probe without TLS, and the answer is one word.
-    SECURE_REDIRECT_EXEMPT = [rf"^{re.escape(ROOT_PATH[1:] + '/' if ROOT_PATH else '')}health/(live/)?$"]
+    # Load balancers and Prometheus ask a process without TLS, where its network is their own.
+    SECURE_REDIRECT_EXEMPT = [rf"^{re.escape(ROOT_PATH[1:] + '/' if ROOT_PATH else '')}(health/(live/)?|metrics)$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.flag("HSTS_SUBDOMAINS")
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
