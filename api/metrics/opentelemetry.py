@@ -30,12 +30,12 @@ def requests(calls: Sequence[Counted]) -> Sequence[Metric]:
         buckets = buckets_of(row.latency, SECOND_MS)
         duration.add_metric([*labels, ERRORS[row.status]], buckets, row.latency.sum_ms / SECOND_MS)
         grouped.setdefault(labels, []).append(row)
-    for labels, rows in grouped.items():
+    for names, rows in grouped.items():
         number = sum(row.requests for row in rows)
         for kind in ("input", "output"):
             tokens = sum(getattr(row, f"{kind}_tokens") for row in rows)
-            usage.add_metric([*labels, kind], [("+Inf", number)], tokens)
+            usage.add_metric([*names, kind], [("+Inf", number)], tokens)
         times = added(row.ttft for row in rows)
         if times.count:
-            first.add_metric(labels, buckets_of(times, SECOND_MS), times.sum_ms / SECOND_MS)
+            first.add_metric(names, buckets_of(times, SECOND_MS), times.sum_ms / SECOND_MS)
     return duration, usage, first

@@ -21,9 +21,10 @@ def processes() -> list[Metric]:
     for process in _of_this_server():
         with suppress(psutil.Error), process.oneshot():
             times, labels = process.cpu_times(), [str(process.pid)]
-            values = (times.user + times.system, process.memory_info().rss, process.num_fds(), process.num_threads())
-            for family, value in zip((cpu, resident, files, threads), values, strict=True):
-                family.add_metric(labels, value)
+            cpu.add_metric(labels, times.user + times.system)
+            resident.add_metric(labels, process.memory_info().rss)
+            files.add_metric(labels, process.num_fds())
+            threads.add_metric(labels, process.num_threads())
             start.add_metric(labels, process.create_time())
     return [cpu, resident, files, threads, start]
 

@@ -12,7 +12,9 @@ from ledger.rollups.tail_state import TailState
 
 
 def of_health() -> Metric:
-    family = GaugeMetricFamily("llm_recorder_health", "A check of the health page: 0 ok, 1 warning, 2 red.", labels=["check"])
+    family = GaugeMetricFamily(
+        "llm_recorder_health", "A check of the health page: 0 ok, 1 warning, 2 red.", labels=["check"]
+    )
     for finding in health():
         family.add_metric([finding.name], finding.level)
     return family

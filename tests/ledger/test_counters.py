@@ -114,9 +114,7 @@ def test_counters_are_the_totals_of_the_page(
         assert sum(row.ttft.count for row in found.calls) == shown.ttft_count
         assert sum(row.ttft.sum_ms for row in found.calls) == shown.ttft_ms_sum
     assert found.playground == {"acme": 1, "globex": 1}
-    assert found.experiments == {
-        (slug, name): 1 for slug in ("acme", "globex") for name in ("prompt-b", "unnamed")
-    }
+    assert found.experiments == {(slug, name): 1 for slug in ("acme", "globex") for name in ("prompt-b", "unnamed")}
     assert {row.operation for row in found.calls if row.model == "whisper-large-v3"} == {"transcription"}
     assert of_model(found, "no-such-model") == 0
     assert of_model(found, "other") == 2
