@@ -13,6 +13,7 @@ from django.http import HttpRequest
 
 from accounts.attempts import count_attempt
 from accounts.client_address import client_address
+from accounts.current_request import note_caller
 from accounts.models import Organization, User
 from accounts.places import NoPlaceError
 from accounts.roles import role_of
@@ -83,6 +84,7 @@ class Backend(ModelBackend):
             return None
         if user.organization_id is not None:
             user.organization = Organization.from_db("default", _ORGANIZATION, values[len(_PERSON) :])
+            note_caller(user.organization.slug)
         user.role = role_of(groups, is_superuser=user.is_superuser)
         if not user.is_superuser:  # Superusers have all permissions without any rows.
             # Django's backend keeps the permissions that it has read in these attributes.

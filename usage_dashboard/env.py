@@ -34,8 +34,8 @@ def flag(name: str, default: bool = False) -> bool:
     return value in YES
 
 
-def number(name: str, default: int, minimum: int = 0) -> int:
-    """A whole number of at least ``minimum``."""
+def number(name: str, default: int, minimum: int = 0, maximum: int | None = None) -> int:
+    """A whole number of at least ``minimum`` and at most ``maximum``."""
     value = text(name, str(default))
     try:
         result = int(value)
@@ -43,6 +43,8 @@ def number(name: str, default: int, minimum: int = 0) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
     if result < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, not {result}.")
+    if maximum is not None and result > maximum:
+        raise ImproperlyConfigured(f"{name} must be at most {maximum}, not {result}.")
     return result
 
 

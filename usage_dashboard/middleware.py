@@ -9,6 +9,7 @@ from django.http.response import HttpResponseBase
 from django.middleware import common, gzip
 from django.utils.deprecation import MiddlewareMixin
 
+from accounts.current_request import note_route
 from usage_dashboard.error_pages import address_too_long
 
 PROBES = frozenset({"/health/", "/health/live/", "/metrics"})
@@ -34,6 +35,14 @@ class GZipMiddleware(gzip.GZipMiddleware):
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         return response if response.streaming else super().process_response(request, response)
+
+
+class RouteMiddleware(MiddlewareMixin):
+    """Tells the log and traces which page is asked for."""
+
+    def process_view(self, request: HttpRequest, *_: object) -> None:
+        if request.resolver_match is not None:
+            note_route(f"/{request.resolver_match.route}")
 
 
 class TextMiddleware(MiddlewareMixin):

@@ -224,6 +224,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.middleware.RefusalMiddleware",
+    "usage_dashboard.middleware.RouteMiddleware",
 ]
 
 # A worker that starts runs each periodic task once that was due within the last day while no worker ran.
@@ -348,15 +349,33 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
+# Traces and the log (usage_dashboard.tracing, usage_dashboard.logs).
+TRACES_URL = env.text("TRACES_URL")
+TRACES_HEADERS = env.pairs("TRACES_HEADERS")
+TRACES_PERCENT = env.number("TRACES_PERCENT", 100, maximum=100)
+
+LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"))
+LOG_REQUESTS = env.flag("LOG_REQUESTS")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"not_of_health": {"()": "usage_dashboard.logs.NotOfHealth"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {
+            "()": "usage_dashboard.logs.JsonLines",
+            "fmt": ["asctime", "levelname", "name", "message", "request_id", "key_id", "organization"],
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+    },
+    "filters": {
+        "not_of_health": {"()": "usage_dashboard.logs.NotOfHealth"},
+        "of_request": {"()": "usage_dashboard.logs.OfRequest"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["of_request"]}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
     "loggers": {
         "usage": {"level": "INFO" if USAGE_DEBUG else "WARNING"},
+        "usage.requests": {"level": "INFO" if LOG_REQUESTS else "WARNING"},
         "django.request": {"filters": ["not_of_health"]},
     },
 }

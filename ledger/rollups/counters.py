@@ -27,7 +27,9 @@ OTHER = "other"
 UNNAMED = "unnamed"
 """The label of experiments that do not tell their name."""
 PLAYGROUND, EXPERIMENT, REPLAYED = "playground", "experiment", "replayed"
-"""The kinds of ``ledger.models.Tally``. The first two are features of calls."""
+"""The kinds of ``ledger.models.Tally``."""
+OF_FEATURES = (PLAYGROUND, EXPERIMENT)
+"""The kinds that are features of calls."""
 EXPERIMENT_KEY = "experiment"
 """The key of a call's metadata that has the name of the experiment."""
 LABEL_LENGTH = 100
@@ -97,7 +99,7 @@ def sums(events: str) -> str:
 SELECT coalesce(jsonb_agg(counted), '[]')::text
 FROM (
     SELECT organization_id, provider, model, operation, {OUTCOME} AS status,
-           CASE WHEN feature IN ('{PLAYGROUND}', '{EXPERIMENT}') THEN feature ELSE '' END AS kind,
+           CASE WHEN feature IN {OF_FEATURES} THEN feature ELSE '' END AS kind,
            CASE WHEN feature = '{EXPERIMENT}' THEN coalesce(metadata ->> '{EXPERIMENT_KEY}', '') ELSE '' END AS label,
            bool_or(status = 'success' OR price_id IS NOT NULL) AS may_be_named,
            max(timestamp) FILTER (WHERE {told}) AS limits_at,
@@ -111,6 +113,10 @@ FROM (
 
 
 _NAMES = "SELECT DISTINCT provider, model FROM ledger_counter WHERE model <> %(other)s"
+_STORED = """
+SELECT (SELECT coalesce(jsonb_agg(counter), '[]')::text FROM ledger_counter AS counter),
+       (SELECT coalesce(jsonb_agg(tally), '[]')::text FROM ledger_tally AS tally)
+"""
 _LABELS = "SELECT organization_id, label FROM ledger_tally WHERE kind = %(kind)s AND label <> %(other)s"
 _MEASURES = (*ADDED, *BUCKETS)
 
@@ -164,15 +170,29 @@ class Names:
 def count(cursor: Cursor, counted: str) -> None:
     """Add events to the counters and tallies. ``counted`` is the result of ``sums``. The caller has the fold's lock in
     a transaction, which nobody else adds without."""
-    if rows := read(counted):
-        _write(cursor, rows, lambda name, value: value)
+    rows = read(counted)
+    _write(cursor, rows, rows, _as_it_is)
 
 
 def count_change(cursor: Cursor, counted: str) -> None:
     """Add the differences between events as they are and as they were, which is what ``sums`` gives for the former with
     the sign 1 and the latter with -1. What would lower a counter is left out."""
-    if rows := read(counted):
-        _write(cursor, rows, lambda name, value: value if name in GAUGES else _not_lower(value))
+    rows = read(counted)
+    _write(cursor, rows, rows, _not_lower)
+
+
+def catch_up(cursor: Cursor, counted: str) -> None:
+    """Raise the counters to those of all events, of which ``counted`` has the sums. Counters that are higher already,
+    since they remember events that were deleted, stay as they are."""
+    rows = read(counted)
+    cursor.execute(_STORED, {})
+    counters, tallies = map(read, cursor.fetchall()[0])
+    _write(
+        cursor,
+        [*rows, *({**row, **{name: _negative(row[name]) for name in _MEASURES}} for row in counters)],
+        [*rows, *({**row, "requests": -row["number"]} for row in tallies if row["kind"] in OF_FEATURES)],
+        _not_lower,
+    )
 
 
 def tally(cursor: Cursor, kind: str, number: int) -> None:
@@ -211,17 +231,30 @@ def _both(one: Row, other: Row) -> Row:
     }
 
 
-def _not_lower(value: Any) -> Any:
+def _as_it_is(name: str, value: Any) -> Any:
+    return value
+
+
+def _not_lower(name: str, value: Any) -> Any:
+    if name in GAUGES:
+        return value
     return [max(0, number) for number in value] if isinstance(value, list) else max(0, value)
 
 
-def _write(cursor: Cursor, rows: Sequence[Row], allowed: Callable[[str, Any], Any]) -> None:
+def _negative(value: Any) -> Any:
+    return [-number for number in value] if isinstance(value, list) else -value
+
+
+def _write(cursor: Cursor, rows: Sequence[Row], runs: Sequence[Row], allowed: Callable[[str, Any], Any]) -> None:
+    """Add ``rows`` to the counters and ``runs`` to the tallies, as far as it is ``allowed``."""
+    if not rows:
+        return
     names = _with_new(named(cursor), rows)
     counters = [
         {**row, **{name: allowed(name, row[name]) for name in _MEASURES}} for row in added(map(names.name, rows))
     ]
     cursor.execute(_ADD_COUNTERS, {"rows": json.dumps(counters, default=str)})
-    if tallies := list(_tallies(cursor, rows, allowed)):
+    if tallies := list(_tallies(cursor, runs, allowed)):
         cursor.execute(_ADD_TALLIES, {"rows": json.dumps(tallies)})
 
 
@@ -229,7 +262,7 @@ def _with_new(names: Names, rows: Iterable[Row]) -> Names:
     """The names with those that models of these rows get. Where there is not room for all, the most used get one."""
     requests: dict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
-        if row["may_be_named"] and row["model"] not in ("", OTHER) and not names.has(row):
+        if row.get("may_be_named") and row["model"] not in ("", OTHER) and not names.has(row):
             requests[row["provider"], row["model"]] += row["requests"]
     room = max(0, settings.METRICS_MODELS - len(names.known))
     return Names(names.known | set(_most(requests, room)))
@@ -261,7 +294,7 @@ def _with_labels(cursor: Cursor, numbers: Mapping[tuple[int, str], int]) -> dict
     """The numbers with the labels of experiments that have one, or for which there is still room."""
     cursor.execute(_LABELS, {"kind": EXPERIMENT, "other": OTHER})
     known = {(organization_id, label) for organization_id, label in cursor.fetchall()}
-    new = {name: number for name, number in numbers.items() if name not in known}
+    new = {name: number for name, number in numbers.items() if name not in known and name[1] != OTHER}
     known |= set(_most(new, max(0, settings.METRICS_EXPERIMENTS - len(known))))
     found: dict[tuple[int, str], int] = defaultdict(int)
     for (organization_id, label), number in numbers.items():

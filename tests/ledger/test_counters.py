@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import Organization
@@ -280,3 +281,32 @@ def test_replayed_calls_are_counted() -> None:
             counters.tally(cursor, counters.REPLAYED, number)
     assert counts(OPERATOR).replayed == 5
     assert Tally.objects.count() == 1
+
+
+def test_a_recount_raises_what_is_behind_and_lowers_nothing(acme: Organization, watched: Callable[[], Counts]) -> None:
+    make_price(MODEL, at=NOON - timedelta(days=900))
+    record(mixed("acme"))
+    fold_now()
+    complete = counts(OPERATOR)
+    Counter.objects.filter(operation="chat").delete()
+    Tally.objects.all().delete()
+    record([call(organization="acme", feature="playground")])
+    for _ in range(2):
+        call_command("recount")
+        found = watched()
+        assert flat(found) == flat(complete) | {("playground", "acme"): 2, **just_one_more(complete)}
+    Counter.objects.update(requests=1_000)
+    call_command("recount")
+    assert {row.requests for row in counts(OPERATOR).calls} <= {1_000, 1_001}
+    fold_now()
+
+
+def just_one_more(found: Counts) -> dict[tuple[str, ...], float]:
+    """What the call in the tail adds."""
+    more = flat(found)
+    labels = ("groq", MODEL, "chat", "success")
+    added = {"requests": 1, "input_tokens": 100, "output_tokens": 20, "cost_usd": 0.14}
+    return {(*labels, name): pytest.approx(more[(*labels, name)] + value) for name, value in added.items()} | {
+        (*labels, "latency", name): more[(*labels, "latency", name)] + value
+        for name, value in {"count": 1, "sum": 250, **{str(b): 1 for b in counters.BOUNDS_MS if b >= 250}}.items()
+    }
