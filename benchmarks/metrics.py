@@ -12,9 +12,9 @@ REPEAT = 21
 
 def run() -> None:
     recount()  # The benchmark's events were not recorded, but written in bulk.
-    client = Client(headers={"Host": "localhost"})
+    client = Client(headers={"Host": "localhost", "Accept-Encoding": "gzip"})
     size = len(client.get("/metrics").content)
     took = median(lambda: client.get("/metrics"), REPEAT)
     report(
-        f"/metrics, {Counter.objects.count()} counters, {size / 1000:.0f} kB", f"{took:.1f} ms", f"goal ≤ {GOAL_MS} ms"
+        f"/metrics, {Counter.objects.count()} counters, {size / 1000:.0f} kB compressed", f"{took:.1f} ms", f"goal ≤ {GOAL_MS} ms"
     )
