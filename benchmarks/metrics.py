@@ -15,6 +15,5 @@ def run() -> None:
     client = Client(headers={"Host": "localhost", "Accept-Encoding": "gzip"})
     size = len(client.get("/metrics").content)
     took = median(lambda: client.get("/metrics"), REPEAT)
-    report(
-        f"/metrics, {Counter.objects.count()} counters, {size / 1000:.0f} kB compressed", f"{took:.1f} ms", f"goal ≤ {GOAL_MS} ms"
-    )
+    what = f"/metrics, {Counter.objects.count()} counters, {size / 1000:.0f} kB compressed"
+    report(what, f"{took:.1f} ms", f"goal ≤ {GOAL_MS} ms")

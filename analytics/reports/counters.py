@@ -92,12 +92,11 @@ def counts(viewer: Viewer) -> Counts:
     calls = counters.added([*stored, *filter(names.has, in_tail)])
     tallies = _tallies(in_tail)
     slugs = dict(Organization.objects.values_list("pk", "slug"))
+    runs = [(kind, slugs[pk], label, number) for (kind, pk, label), number in tallies.items() if pk in slugs]
     return Counts(
         calls=[_counted(row) for row in calls],
-        playground={slugs[pk]: number for (kind, pk, _), number in tallies.items() if kind == counters.PLAYGROUND},
-        experiments={
-            (slugs[pk], label): number for (kind, pk, label), number in tallies.items() if kind == counters.EXPERIMENT
-        },
+        playground={slug: number for kind, slug, _, number in runs if kind == counters.PLAYGROUND},
+        experiments={(slug, label): number for kind, slug, label, number in runs if kind == counters.EXPERIMENT},
         replayed=tallies.get((counters.REPLAYED, 0, ""), 0),
     )
 
