@@ -4,6 +4,7 @@ The command line and GUNICORN_CMD_ARGS come after, so that anything here can be 
 """
 
 import contextlib
+import os
 import resource
 
 # Unlimited in gunicorn's words, which is a megabyte. Its own refusal is a bare line of text;
@@ -20,3 +21,6 @@ with contextlib.suppress(ValueError, OSError):
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+# The workers tell what all processes of this server take (api.metrics.processes).
+os.environ["USAGE_SERVER_PID"] = str(os.getpid())

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 
 from accounts.attempts import count_attempt
 from accounts.client_address import client_address
+from accounts.current_request import note_caller
 from accounts.hashing import same_work_for_everybody
 from accounts.models import Organization, User
 from accounts.places import NoPlaceError
@@ -95,6 +96,7 @@ class Backend(ModelBackend):
             return None
         if user.organization_id is not None:
             user.organization = Organization.from_db("default", _ORGANIZATION, values[len(_PERSON) :])
+            note_caller(user.organization.slug)
         user.role = role_of(groups, is_superuser=user.is_superuser)
         user.has_second_factor = has_second_factor
         if not user.is_superuser:  # Superusers have all permissions without any rows.

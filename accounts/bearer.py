@@ -8,6 +8,7 @@ from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
+from accounts.current_request import note_caller
 from accounts.keyring import KeyEntry, KeyringNotReadyError, keyring
 
 READY_SECONDS = 2.0
@@ -38,6 +39,7 @@ class KeyAuthentication(BaseAuthentication):
         if entry is None:
             raise AuthenticationFailed(self.refusal)
         keyring.used(entry.id)
+        note_caller(entry.organization, entry.id)
         return AnonymousUser(), entry
 
     def authenticate_header(self, request: Request) -> str:

@@ -28,6 +28,11 @@ class Viewer:
         return self.organization_ids is None or bool(self.organization_ids)
 
     @property
+    def sees_everything(self) -> bool:
+        """Whether no row and no cost is hidden."""
+        return self.sees_cost and (self.organization_ids, self.user_ids, self.project_ids) == (None, None, None)
+
+    @property
     def sees_pricing(self) -> bool:
         """Whether the person sees prices, which everybody does who sees costs."""
         return self.sees_anything and self.sees_cost
@@ -88,6 +93,11 @@ class Viewer:
         ).exists()
         organization_ids = frozenset({organization.pk})
         return cls(Role.ADMIN, organization_ids, None, sees_cost=True, may_export=may_export, may_edit_pricing=False)
+
+    @classmethod
+    def of_operator(cls) -> Self:
+        """The viewer of whoever runs the ledger and watches it by its metrics: everything, as a reader only."""
+        return cls(None, None, None, sees_cost=True, may_export=False, may_edit_pricing=False)
 
     @classmethod
     def nobody(cls) -> Self:

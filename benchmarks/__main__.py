@@ -9,8 +9,20 @@ from datetime import UTC, datetime
 
 from benchmarks.setup import prepare, report
 
-OF_A_LARGE_LEDGER = {"pages", "paint", "export", "parquet", "viewers"}
-PARTS = ("client", "http", "recording", "ingestion", "sustained", "pages", "paint", "export", "parquet", "viewers")
+OF_A_LARGE_LEDGER = {"pages", "paint", "export", "parquet", "viewers", "metrics"}
+PARTS = (
+    "client",
+    "http",
+    "recording",
+    "ingestion",
+    "sustained",
+    "pages",
+    "paint",
+    "export",
+    "parquet",
+    "viewers",
+    "metrics",
+)
 
 
 def main() -> None:
@@ -43,7 +55,7 @@ def main() -> None:
 
 
 def _of_a_large_ledger(parts: set[str], options: argparse.Namespace) -> None:
-    from benchmarks import export, generate, pages, paint, parquet, viewers
+    from benchmarks import export, generate, metrics, pages, paint, parquet, viewers
 
     today = datetime.now(UTC).date()
     small, small_log = {}, {}
@@ -65,6 +77,8 @@ def _of_a_large_ledger(parts: set[str], options: argparse.Namespace) -> None:
         parquet.run()
     if "viewers" in parts:
         viewers.run()
+    if "metrics" in parts:
+        metrics.run()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,13 @@
 
 import asyncio
 import logging
+from contextlib import AbstractContextManager
 
 from django.conf import settings
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind
 
+from accounts.current_request import note_caller, note_route
 from accounts.keyring import KeyEntry, KeyringNotReadyError, keyring
 from gateway import errors
 from gateway.asgi import Application, ClientGone, Receive, Scope, Send
@@ -26,6 +30,7 @@ from groq_client.recorder import default_recorder
 from groq_client.recording import Recording
 
 logger = logging.getLogger("usage.gateway")
+_tracer = trace.get_tracer("gateway")
 
 MAX_SECRET = 200
 MAX_QUERY = 2_000
@@ -71,6 +76,7 @@ class Gateway:
                 return
 
     async def _serve(self, rest: str, scope: Scope, receive: Incoming, send: Send) -> None:
+        note_route("gateway")
         headers = read_headers(scope["headers"])
         try:
             await self._admit(rest, scope, headers, receive, send)
@@ -85,7 +91,9 @@ class Gateway:
     async def _admit(self, rest: str, scope: Scope, headers: RequestHeaders, receive: Incoming, send: Send) -> None:
         """Lets a request in whose key may make it. Raises :class:`errors.Refusal` for all others."""
         key = _key_of(headers)
+        note_caller(key.organization, key.id)
         route = route_to(scope["method"], rest)
+        note_route(f"gateway/{route.operation or 'unrecorded'}")
         query = _query_of(scope)
         provider_key = key.provider_key or settings.GROQ_API_KEY
         if not provider_key:
@@ -99,7 +107,8 @@ class Gateway:
             keyring.used(key.id)
             await self._prepare(request, route, headers, key, provider_key, receive)
             exchange = Exchange(request, key, receive, send)
-            await exchange.run(self._upstream, settings.GATEWAY_FIRST_BYTE_SECONDS, settings.GATEWAY_CALL_SECONDS)
+            with _span_of_groq():
+                await exchange.run(self._upstream, settings.GATEWAY_FIRST_BYTE_SECONDS, settings.GATEWAY_CALL_SECONDS)
         finally:
             self._limits.leave(key)
 
@@ -153,6 +162,13 @@ class Gateway:
         if attribution.request_id:
             call.request_id = self._given_ids.unique(attribution, headers.retries)
         return call
+
+
+def _span_of_groq() -> AbstractContextManager[Span]:
+    """A span that tells nothing of an exception, whose text may quote anything."""
+    return _tracer.start_as_current_span(
+        "Groq", kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
+    )
 
 
 def _key_of(headers: RequestHeaders) -> KeyEntry:

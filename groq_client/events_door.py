@@ -153,6 +153,9 @@ class EventsDoor:
     def set_aside(self, line: str) -> None:
         append_line(self._directory / REJECTS, line, MAX_REJECTS_BYTES)
 
+    def replayed(self, number: int) -> None:
+        """The ledger counts the replays of its own machines only."""
+
     def lose(self, call: Call, why: str) -> None:
         """Count a lost call. Only the first is logged, since many may follow."""
         self.lost = number = next(self._losses)  # callers in several threads may come here

@@ -1,6 +1,5 @@
 """The findings that ``/health/`` and ``manage.py health`` show: whether the ledger can be trusted at this moment."""
 
-import fcntl
 import logging
 import tempfile
 import threading
@@ -17,9 +16,9 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from groq_client import sdk
-from groq_client.journal.journal import SUFFIX
 from ledger.citus import is_distributed, silent_nodes
 from ledger.journal import dead_letters
+from ledger.journal.files import journals_now, number_of_lines
 from ledger.models import Reconciliation
 from ledger.rollups import tail_state
 from ledger.tasks import last_heartbeat, waiting_since
@@ -169,33 +168,26 @@ def _journal_directory() -> Finding:
 
 def _journals() -> Iterator[Finding]:
     """Findings about journals of ended processes that wait to be replayed, and about the size of all journals."""
-    size, left = 0, []
-    for path in settings.JOURNAL_DIR.glob(f"*{SUFFIX}"):
-        with suppress(OSError), path.open("rb") as file:
-            size += path.stat().st_size
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue  # the process that writes this journal still runs
-            left.append(time.time() - path.stat().st_mtime)
-    oldest = max(left, default=0.0)
-    if oldest > BACKLOG_SECONDS:
-        level = Level.RED if oldest > STALE_SECONDS else Level.WARNING
-        text = f"{len(left)} journals of ended processes wait to be replayed, the oldest for {oldest / 60:.0f} minutes."
+    journals = journals_now()
+    if journals.oldest_seconds > BACKLOG_SECONDS:
+        level = Level.RED if journals.oldest_seconds > STALE_SECONDS else Level.WARNING
+        text = (
+            f"{journals.waiting} journals of ended processes wait to be replayed,"
+            f" the oldest for {journals.oldest_seconds / 60:.0f} minutes."
+        )
         yield Finding(
             "backlog", level, text, "manage.py worker replays journals every minute, manage.py replay_journal at once."
         )
     else:
         yield Finding("backlog", Level.OK, "No journal waits to be replayed.")
-    limit = settings.JOURNAL_LIMIT_MB * 1_000_000
-    if size > limit:
-        text = f"Journals take {size / 1e6:,.0f} MB of the {limit / 1e6:,.0f} allowed."
+    if journals.bytes > journals.limit_bytes:
+        text = f"Journals take {journals.bytes / 1e6:,.0f} MB of the {journals.limit_bytes / 1e6:,.0f} allowed."
         yield Finding("journal size", Level.RED, text, "Is the database away? Calls are lost when memory is full, too.")
 
 
 def _dead_letters() -> Iterator[Finding]:
     path = settings.JOURNAL_DIR / dead_letters.DEAD_LETTERS
-    if lines := _lines(path):
+    if lines := number_of_lines(path):
         hint = f"Look into {path}, then manage.py replay_journal --dead-letters, or remove the file."
         yield Finding("dead letters", Level.RED, f"{lines} calls could not be recorded and are dead letters.", hint)
     elif dead_letters.number_kept:
@@ -210,18 +202,11 @@ def _dead_letters() -> Iterator[Finding]:
 def _conflicts() -> Finding:
     """A finding about calls that are in no sums, because another call with the same request id was recorded first."""
     path = settings.JOURNAL_DIR / dead_letters.CONFLICTS
-    if not (lines := _lines(path)):
+    if not (lines := number_of_lines(path)):
         return Finding("request ids", Level.OK, "No two calls had one.")
     text = f"{lines} calls are not recorded: their request ids are, with other figures."
     hint = f"Give each call an id of its own. {path} has these calls; remove it when you have looked into it."
     return Finding("request ids", Level.WARNING, text, hint)
-
-
-def _lines(path: Path) -> int:
-    """The number of lines of a file; 0 if the file does not exist."""
-    with suppress(OSError), path.open("rb") as file:
-        return sum(1 for _ in file)
-    return 0
 
 
 def _worker() -> Iterator[Finding]:

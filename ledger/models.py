@@ -247,6 +247,60 @@ class Fold(models.Model):
         return f"{self.finished_at:%Y-%m-%d %H:%M:%S} UTC: {self.events} events in {self.took_ms} ms"
 
 
+class Counter(models.Model):
+    """All-time sums of the events that are not in the tail, for metrics. See ``ledger.rollups.counters``.
+
+    ``model`` may be ``other``, and so may ``provider``. The table has a few hundred rows, since names are limited.
+    """
+
+    pk = models.CompositePrimaryKey("provider", "model", "operation", "status")
+    provider = name_field(50)
+    model = name_field()
+    operation = models.CharField(max_length=20, choices=Operation, db_collation="C")
+    status = models.CharField(max_length=10, choices=Outcome, db_collation="C")
+
+    requests = models.BigIntegerField()
+    unpriced = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    audio_seconds = models.DecimalField(max_digits=18, decimal_places=3)
+    cost_usd = NanoDollarField()
+    tool_cost_usd = NanoDollarField()
+    latency_count = models.BigIntegerField()
+    latency_ms_sum = models.BigIntegerField()
+    latency_buckets = ArrayField(models.BigIntegerField())
+    ttft_count = models.BigIntegerField()
+    ttft_ms_sum = models.BigIntegerField()
+    ttft_buckets = ArrayField(models.BigIntegerField())
+    queue_count = models.BigIntegerField()
+    queue_ms_sum = models.FloatField()
+    queue_buckets = ArrayField(models.BigIntegerField())
+    limits_at = models.DateTimeField(null=True)
+    """The time of the newest call whose answer told what is left of the provider's rate limits."""
+    limits = models.JSONField(null=True)
+    """The limit and the remaining number of requests, and the same of tokens, as that answer told them."""
+
+    def __str__(self) -> str:
+        return f"{self.provider}, {self.model}, {self.operation}, {self.status}"
+
+
+class Tally(models.Model):
+    """An all-time count for metrics: calls of the playground and of experiments in an organization, and calls that were
+    replayed from journals, which have the organization 0."""
+
+    pk = models.CompositePrimaryKey("kind", "organization_id", "label")
+    kind = name_field(20)
+    organization_id = models.BigIntegerField()
+    label = name_field(100)
+    """The name of the experiment, ``unnamed`` or ``other``; empty for other kinds."""
+    number = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.label}: {self.number}"
+
+
 class RollupColumns(models.Model):
     """The columns of sums of events."""
 

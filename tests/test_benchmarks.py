@@ -23,6 +23,7 @@ OTHERS = Path(gateways.__file__).parent / "others"
         "gateway",
         "generate",
         "ingestion",
+        "metrics",
         "pages",
         "paint",
         "parquet",

@@ -201,7 +201,7 @@ def test_each_statement_of_a_fold_reads_one_organization_and_writes_one_table(
     assert fold_now() == 2
     statements = [sql for sql in seen if re.search("|".join(TABLES), sql)]
     asked = [named_organizations(sql) for sql in statements]
-    assert asked == [{str(organization.pk)} for organization in (acme, globex) for _ in range(5)]
+    assert asked == [{str(organization.pk)} for organization in (acme, globex) for _ in range(6)]
     for sql in statements:
         assert len(re.findall(rf"(?:FROM|JOIN|INTO|UPDATE) (?:{'|'.join(TABLES)})", sql)) <= 2, sql
         assert not re.search(r"\bWITH\b|\bctid\b|\bLATERAL\b|accounts_|pricing_", sql), sql

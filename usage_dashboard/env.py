@@ -6,6 +6,7 @@ platforms pass secrets as files. A bad value stops the start with a message that
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -34,8 +35,8 @@ def flag(name: str, default: bool = False) -> bool:
     return value in YES
 
 
-def number(name: str, default: int, minimum: int = 0) -> int:
-    """A whole number of at least ``minimum``."""
+def number(name: str, default: int, minimum: int = 0, maximum: int | None = None) -> int:
+    """A whole number of at least ``minimum`` and at most ``maximum``."""
     value = text(name, str(default))
     try:
         result = int(value)
@@ -43,7 +44,17 @@ def number(name: str, default: int, minimum: int = 0) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
     if result < minimum:
         raise ImproperlyConfigured(f"{name} must be at least {minimum}, not {result}.")
+    if maximum is not None and result > maximum:
+        raise ImproperlyConfigured(f"{name} must be at most {maximum}, not {result}.")
     return result
+
+
+def choice(name: str, values: Sequence[str]) -> str:
+    """One of a few values, by default the first of them."""
+    value = text(name, values[0]).lower()
+    if value not in values:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(values)}, not {value!r}.")
+    return value
 
 
 def words(name: str, default: str = "") -> list[str]:

@@ -12,9 +12,10 @@ from django.middleware import common, gzip
 from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 
+from accounts.current_request import note_route
 from usage_dashboard.error_pages import address_too_long
 
-PROBES = frozenset({"/health/", "/health/live/"})
+PROBES = frozenset({"/health/", "/health/live/", "/metrics"})
 LONGEST_ADDRESS = 7_500
 """At most this many characters in a path with its query. A header that repeats the address (Referer, HX-Current-URL)
 then fits into the 8,190 bytes that gunicorn and nginx accept."""
@@ -27,8 +28,8 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class CommonMiddleware(common.CommonMiddleware):
-    """Answers health probes with any Host header, because a load balancer uses the process's address, which is not in
-    ALLOWED_HOSTS. The answers to probes contain no links and no part of the request.
+    """Answers health probes and Prometheus with any Host header, because they use the process's address, which is not
+    in ALLOWED_HOSTS. The answers contain no links and no part of the request.
     """
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
@@ -65,6 +66,14 @@ def _compress_with_brotli(response: HttpResponse, most_padding: int) -> None:
     if response.get("ETag", "").startswith('"'):
         response["ETag"] = f"W/{response['ETag']}"
     patch_vary_headers(response, ("Accept-Encoding",))
+
+
+class RouteMiddleware(MiddlewareMixin):
+    """Tells the log and traces which page is asked for."""
+
+    def process_view(self, request: HttpRequest, *_: object) -> None:
+        if request.resolver_match is not None:
+            note_route(f"/{request.resolver_match.route}")
 
 
 class TextMiddleware(MiddlewareMixin):

@@ -28,6 +28,7 @@ FILES_DIR = _PACKED if _PACKED.is_dir() else BASE_DIR
 _DATA = BASE_DIR / "var" if FILES_DIR == BASE_DIR else Path("~/.local/state/groq-usage-dashboard").expanduser()
 VAR_DIR = Path(env.text("VAR_DIR", str(_DATA))).resolve()
 
+SHORTEST_TOKEN = 20
 _PERCENT_ENCODE = (
     "It must look like postgresql://user:password@host:5432/name. Percent-encode what user, password and name have of "
     "@ / : ? # % [ ] and blanks: @ is %40, / is %2F, : is %3A, ? is %3F, # is %23, % is %25."
@@ -116,6 +117,17 @@ def _mail_security(port: int) -> str:
     return value
 
 
+def _metrics_token() -> str:
+    """The token that Prometheus sends. The error does not quote it."""
+    token = env.text("METRICS_TOKEN")
+    if token and (len(token) < SHORTEST_TOKEN or not token.isascii() or len(token.split()) != 1):
+        raise ImproperlyConfigured(
+            f"METRICS_TOKEN must have at least {SHORTEST_TOKEN} letters, digits or signs, and no blanks. Make one with:"
+            " openssl rand -hex 32"
+        )
+    return token
+
+
 def _root_path() -> str:
     """The path under which the ledger is served on a host that it shares with other programs, such as ``/usage``."""
     path = env.text("ROOT_PATH").rstrip("/")
@@ -172,6 +184,10 @@ EXPORT_BUCKET_ENDPOINT = env.text("EXPORT_BUCKET_ENDPOINT")
 EXPORT_BUCKET_REGION = env.text("EXPORT_BUCKET_REGION")
 EXPORT_BUCKET_KEY_ID = env.text("EXPORT_BUCKET_KEY_ID")
 EXPORT_BUCKET_SECRET = env.text("EXPORT_BUCKET_SECRET")
+METRICS_TOKEN = _metrics_token()
+METRICS_NAMES = env.choice("METRICS_NAMES", ("llm", "opentelemetry"))
+METRICS_MODELS = env.number("METRICS_MODELS", 50)
+METRICS_EXPERIMENTS = env.number("METRICS_EXPERIMENTS", 200)
 GROQ_API_KEY = env.text("GROQ_API_KEY")
 GROQ_BASE_URL = env.text("GROQ_BASE_URL")
 GATEWAY = env.flag("GATEWAY", default=True)
@@ -232,6 +248,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.middleware.RefusalMiddleware",
+    "usage_dashboard.middleware.RouteMiddleware",
 ]
 
 # A worker that starts runs each periodic task once that was due within the last day while no worker ran.
@@ -358,8 +375,8 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_REFERRER_POLICY = "same-origin"
 if HTTPS:
     SECURE_SSL_REDIRECT = True
-    # Load balancers probe without TLS, and the answer is one word.
-    SECURE_REDIRECT_EXEMPT = [rf"^{re.escape(ROOT_PATH[1:] + '/' if ROOT_PATH else '')}health/(live/)?$"]
+    # Load balancers and Prometheus ask a process without TLS, where its network is their own.
+    SECURE_REDIRECT_EXEMPT = [rf"^{re.escape(ROOT_PATH[1:] + '/' if ROOT_PATH else '')}(health/(live/)?|metrics)$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.flag("HSTS_SUBDOMAINS")
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -385,16 +402,34 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
+# Traces and the log (usage_dashboard.tracing, usage_dashboard.logs).
+TRACES_URL = env.text("TRACES_URL")
+TRACES_HEADERS = env.pairs("TRACES_HEADERS")
+TRACES_PERCENT = env.number("TRACES_PERCENT", 100, maximum=100)
+
+LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"))
+LOG_REQUESTS = env.flag("LOG_REQUESTS")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"not_of_health": {"()": "usage_dashboard.logs.NotOfHealth"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {
+            "()": "usage_dashboard.logs.JsonLines",
+            "fmt": ["asctime", "levelname", "name", "message", "request_id", "key_id", "organization"],
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+    },
+    "filters": {
+        "not_of_health": {"()": "usage_dashboard.logs.NotOfHealth"},
+        "of_request": {"()": "usage_dashboard.logs.OfRequest"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["of_request"]}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
     "loggers": {
         "usage": {"level": "INFO" if USAGE_DEBUG else "WARNING"},
         "usage.sign_in": {"level": "INFO"},
+        "usage.requests": {"level": "INFO" if LOG_REQUESTS else "WARNING"},
         "django.request": {"filters": ["not_of_health"]},
     },
 }

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from api.events import EventsView
+from api.metrics.view import metrics
 from gateway.ingestion.views import EventsView as IngestionView
 from usage_dashboard import health
 from usage_dashboard.methods import by_method
@@ -22,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="api-events",
     ),
     path("api/v1/", include("api.urls")),
+    path("metrics", metrics, name="metrics"),
     path("health/", health.health, name="health"),
     path("health/live/", health.alive, name="health-live"),
     path("health/details/", health.health_details, name="health-details"),

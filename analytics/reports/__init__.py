@@ -2,6 +2,7 @@
 
 from analytics.reports.bills import Amounts, Bill, Item, bills
 from analytics.reports.calendar import first_day, local_dates, number_recorded, today
+from analytics.reports.counters import Counted, Counts, RateLimit, Times, counts
 from analytics.reports.event_log import Log, LogCursor, LogPage, event_of, event_with, with_request_id
 from analytics.reports.grouped_table import MAX_ROWS, GroupedRow, GroupedTable, Period, TooManyRowsError
 from analytics.reports.health import Health, provider_health
@@ -27,6 +28,8 @@ __all__ = [
     "Bill",
     "CacheSavings",
     "Conversation",
+    "Counted",
+    "Counts",
     "GroupedRow",
     "GroupedTable",
     "Health",
@@ -43,12 +46,14 @@ __all__ = [
     "Period",
     "Point",
     "Question",
+    "RateLimit",
     "Report",
     "RetainedFrom",
     "Row",
     "SessionAverages",
     "Sessions",
     "Summary",
+    "Times",
     "TooManyRowsError",
     "Totals",
     "Value",
@@ -56,6 +61,7 @@ __all__ = [
     "bills",
     "by_whole_price",
     "cache_savings",
+    "counts",
     "event_of",
     "event_with",
     "first_day",

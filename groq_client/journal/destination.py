@@ -42,3 +42,6 @@ class Destination(Protocol):
 
     def lose(self, call: Call, why: str) -> None:
         """Count and log a call for which there is room neither in memory nor on the disk."""
+
+    def replayed(self, number: int) -> None:
+        """Count calls of ended processes that a replay has settled."""

@@ -50,6 +50,7 @@ def replay(directory: Path, destination: Destination, *, files: int = sys.maxsiz
             break
     if found.ended or found.interrupted:
         logger.info("Replayed %s calls that had ended, and %s that were interrupted.", found.ended, found.interrupted)
+        destination.replayed(found.ended + found.interrupted)
     return found
 
 

@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
+from psycopg import ClientCursor
 
 from groq_client.call import Call
 from groq_client.journal.destination import Outcome
 from groq_client.names import identity
 from ledger.journal.dead_letters import Described, append_dead_letter, keep_dead_letter, note_conflicts
+from ledger.recording.pool import ledger_connection
 from ledger.recording.record import MAY_PASS, Conflict, OrganizationsBusyError, record
+from ledger.rollups import counters
 
 logger = logging.getLogger("usage.recording")
 
@@ -43,6 +46,13 @@ class Ledger:
 
     def lose(self, call: Call, why: str) -> None:
         keep_dead_letter(call, why)
+
+    def replayed(self, number: int) -> None:
+        try:
+            with ledger_connection() as connection, ClientCursor(connection) as cursor:
+                counters.tally(cursor, counters.REPLAYED, number)
+        except Exception as error:  # the calls are recorded, and only a metric misses them
+            logger.warning("The number of replayed calls could not be counted: %s", error)
 
 
 def settle(calls: Sequence[Call]) -> Outcome:

@@ -1,4 +1,4 @@
-"""The fold: it moves the tail into sessions and rollups, in one transaction.
+"""The fold: it moves the tail into sessions, rollups and counters, in one transaction.
 
 All code that changes stored sums holds one lock meanwhile, so at most one transaction changes them at a time. Recording
 does not take this lock. Rows that are written to the tail during a fold stay there for the next one.
@@ -11,7 +11,8 @@ from typing import Any
 from psycopg import ClientCursor, Connection, OperationalError
 
 from ledger.citus import is_distributed
-from ledger.rollups import rollup_sql, session_sql, shard_fold, tail_vacuum
+from ledger.rollups import counters, rollup_sql, session_sql, shard_fold, tail_vacuum
+from ledger.rollups.counters import Cursor
 from ledger.rollups.shard_fold import organizations_in_tail
 
 LOCK = 0x464F4C44  # "FOLD" in ASCII: the advisory lock of those who change stored sums
@@ -42,7 +43,7 @@ def _fold(which: str) -> str:
 WITH moved AS (DELETE FROM ledger_tail WHERE {which} RETURNING *),
 sessions AS ({session_sql.add_to_sessions("moved")}),
 rollups AS ({rollup_sql.add_to_rollups("moved")})
-SELECT count(*) FROM moved
+SELECT (SELECT count(*) FROM moved), ({counters.sums(counters.in_tail("moved"))})
 """  # noqa: S608 - no outside input
 
 
@@ -110,9 +111,17 @@ def fold_some(connection: Connection[Any], organization_id: int | None = None, *
         if organization_id is not None and is_distributed(connection):
             events = shard_fold.move(cursor, organization_id, AT_ONCE)
         else:
-            which = FOLD_SOME if organization_id is None else FOLD_ORGANIZATION
-            cursor.execute(which, {"at_once": AT_ONCE, "organization": organization_id})
-            (events,) = cursor.fetchone() or (0,)
+            events = move(cursor, organization_id)
         if events:
             cursor.execute(NOTE, [events, round((time.monotonic() - start) * 1000)])
+    return events
+
+
+def move(cursor: Cursor, organization_id: int | None = None) -> int:
+    """Move at most ``AT_ONCE`` rows of the tail on a single server, or all rows of one organization. Returns their
+    number. The caller holds the fold's lock in a transaction."""
+    which = FOLD_SOME if organization_id is None else FOLD_ORGANIZATION
+    cursor.execute(which, {"at_once": AT_ONCE, "organization": organization_id})
+    ((events, counted),) = cursor.fetchall()
+    counters.count(cursor, counted)
     return int(events)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from psycopg import Connection, OperationalError
 
-from ledger.rollups import rollup_sql, session_sql
+from ledger.rollups import counters, rollup_sql, session_sql
 from ledger.rollups.cubes import OF_ALL, OF_EACH
 
 WITH_TAIL = "SELECT DISTINCT organization_id FROM ledger_tail ORDER BY 1"
@@ -24,6 +24,8 @@ ADD = (
     rollup_sql.add_to_rollups(_ROWS, OF_ALL),
 )
 """The last one writes rows of the organization 0, which may be on another node. Citus then commits in two phases."""
+COUNT = counters.sums(counters.in_tail(f"(SELECT * FROM ledger_tail WHERE {_FOUND})"))  # noqa: S608
+"""The counters themselves are a small table of the coordinator."""
 DELETE = f"DELETE FROM ledger_tail WHERE {_FOUND}"  # noqa: S608 - no outside input
 
 
@@ -65,8 +67,12 @@ def move(cursor: Cursor, organization_id: int, at_once: int) -> int:
     request_ids = [request_id for (request_id,) in cursor.fetchall()]
     if not request_ids:
         return 0
+    which = {"organization": organization_id, "request_ids": request_ids}
+    cursor.execute(COUNT, which)
+    ((counted,),) = cursor.fetchall()
+    counters.count(cursor, counted)
     for statement in (*ADD, DELETE):
-        cursor.execute(statement, {"organization": organization_id, "request_ids": request_ids})
+        cursor.execute(statement, which)
     if cursor.rowcount != len(request_ids):
         raise RowsGoneError("Rows of the tail were deleted while they were being folded. Nothing was changed.")
     return len(request_ids)

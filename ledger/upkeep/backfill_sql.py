@@ -11,6 +11,7 @@ from django.db import connection
 from ledger.charging import EventCost
 from ledger.models import UsageEvent
 from ledger.recording.event_row import COLUMNS
+from ledger.rollups import counters
 from ledger.rollups.cubes import cube_of
 from ledger.rollups.tail import TAIL_CUBE
 from ledger.upkeep.delta_sql import ROLLUPS, SESSIONS, add_differences
@@ -80,6 +81,10 @@ _AS_IT_WAS = {
 }
 _BEFORE_COLUMNS = ", ".join(f"{_AS_IT_WAS[name]} AS {name}" if name in _AS_IT_WAS else name for name in COLUMNS)
 _BEFORE = f"(SELECT {_BEFORE_COLUMNS} FROM {_EVENTS}) AS unpriced"  # noqa: S608
+_COUNT = counters.sums(
+    f"(SELECT 1 AS sign, {', '.join(COLUMNS)} FROM {_EVENTS}"  # noqa: S608
+    f" UNION ALL SELECT -1, {_BEFORE_COLUMNS} FROM {_EVENTS}) AS changed"
+)
 
 
 def write_costs(organization_id: int, costs: Sequence[tuple[UsageEvent, EventCost]]) -> list[int]:
@@ -112,6 +117,9 @@ def write_costs(organization_id: int, costs: Sequence[tuple[UsageEvent, EventCos
         # A cost is part of no key, and of no measure that is not added up.
         for table in (SESSIONS, ROLLUPS):
             cursor.execute(add_differences(table, table.sums(_NOW), table.sums(_BEFORE)), of_changed)
+        cursor.execute(_COUNT, of_changed)
+        ((counted,),) = cursor.fetchall()
+        counters.count_change(cursor, counted)
     return changed
 
 

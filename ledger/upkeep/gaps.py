@@ -7,7 +7,7 @@ takes what it lacks. docs/ingestion.md has the rules for users.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.db import connection
 
 from accounts.models import Project, User
 from ledger.models import Supplement, UsageEvent
-from ledger.rollups import tail
+from ledger.rollups import counters, tail
 from ledger.upkeep.hold import hold_sums, holding
 from ledger.upkeep.rebuild import rebuild_days, rebuild_sessions
 
@@ -58,6 +58,11 @@ UPDATE ledger_usageevent AS event SET {", ".join(f"{name} = filled.{name}" for n
 FROM jsonb_to_recordset(%(events)s::jsonb) AS filled ({", ".join(_TYPED)})
 WHERE event.organization_id = %(organization)s AND event.id = filled.id
 """  # noqa: S608 - no outside input
+_COUNT = counters.sums("""(
+    SELECT 1 AS sign, now.* FROM jsonb_populate_recordset(NULL::ledger_usageevent, %(now)s::jsonb) AS now
+    UNION ALL
+    SELECT -1, before.* FROM jsonb_populate_recordset(NULL::ledger_usageevent, %(before)s::jsonb) AS before
+) AS changed""")
 
 
 def merged(event: Event, told: Event) -> dict[str, Any]:
@@ -129,10 +134,20 @@ def _fill(organization_id: int, supplements: Iterable[Supplement]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, {"organization": organization_id, "events": json.dumps([*changed.values()])})
     hold_sums(organization_id)
+    _count([before[name] for name in changed], [*changed.values()])
     summed = {name for name in changed if any(before[name][column] != changed[name][column] for column in tail.COLUMNS)}
     if summed:
         _follow(organization_id, [event[name] for name in sorted(summed) for event in (before, changed)])
     return len(changed)
+
+
+def _count(before: Sequence[Event], after: Sequence[Event]) -> None:
+    """Add to the counters what the events have gained, under the models that they were counted by."""
+    now = [{**event, "model": was["model"]} for was, event in zip(before, after, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, {"now": json.dumps(now), "before": json.dumps(before)})
+        ((counted,),) = cursor.fetchall()
+        counters.count_change(cursor, counted)
 
 
 def _follow(organization_id: int, events: Iterable[Event]) -> None:

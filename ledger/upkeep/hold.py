@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from accounts.models import Organization
 from ledger.citus import is_distributed
 from ledger.rollups import shard_fold
-from ledger.rollups.fold import AT_ONCE, FOLD_ORGANIZATION, LOCK, SETTINGS
+from ledger.rollups.fold import AT_ONCE, LOCK, SETTINGS, move
 
 RETAINED = "%(retained_from)s::date"
 """The SQL parameter for the organization's first day whose events are all kept; ``first_retained`` gives its value."""
@@ -68,7 +68,7 @@ def hold_sums(organization_id: int) -> None:
     _lock_sums()
     with connection.cursor() as cursor:
         if not is_distributed():
-            cursor.execute(FOLD_ORGANIZATION, {"organization": organization_id})
+            move(cursor, organization_id)
             return
         while shard_fold.move(cursor, organization_id, AT_ONCE) == AT_ONCE:
             pass

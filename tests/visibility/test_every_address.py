@@ -151,6 +151,11 @@ def of_calling_members(who: Who, whose: Whose) -> int:
     return of_callers(who, whose) if is_seen else 404
 
 
+def of_programs(who: Who, whose: Whose) -> int:
+    """No session opens it: it asks for a token, or for a request from this machine (tests/api/test_metrics.py)."""
+    return 403
+
+
 def not_there(who: Who, whose: Whose) -> int:
     return 404
 
@@ -391,6 +396,7 @@ ADDRESSES: dict[str, Address] = {
     "api-prices": Address(of_callers_with_costs, plain("api-prices"), posts=of_calling_super_admins),
     "api-estimate-cost": Address(only_posted, plain("api-estimate-cost"), posts=of_callers_with_costs),
     "health": Address(public, plain("health")),
+    "metrics": Address(of_programs, plain("metrics")),
     "health-live": Address(public, plain("health-live")),
     "health-details": Address(of_super_admins, plain("health-details")),
     "password-forgotten": Address(public, plain("password-forgotten"), posts=public),
