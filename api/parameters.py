@@ -3,6 +3,7 @@ them in the OpenAPI document. What a page of the dashboard would pass over is an
 choice, an id that is no number.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -17,6 +18,7 @@ from analytics.filters.range_form import DEFAULT_RANGE, RANGES
 from api.problems import WrongParameterError
 
 T = TypeVar("T")
+DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def place(name: str, parse: Callable[[str], T | None], *, means: str) -> Paramet
             raise ValueError("take the value from the list's own links.")
         return found
 
-    return Parameter(name, means, {"type": "string"}, None, read)
+    return Parameter(name, means, {"type": "string", "minLength": 1}, None, read)
 
 
 def text(name: str, *, longest: int = 200, means: str) -> Parameter[str]:
@@ -95,7 +97,13 @@ def text(name: str, *, longest: int = 200, means: str) -> Parameter[str]:
 
 def _day(name: str, which: str) -> Parameter[str]:
     help_text = f"The {which} day of the range, in the calendar of each organization; included. Means range=custom."
-    return Parameter(name, help_text, {"type": "string", "format": "date"}, "", str)
+
+    def read(text: str) -> str:
+        if not DAY.fullmatch(text):
+            raise ValueError("write the date as year-month-day, such as 2026-11-02.")
+        return text
+
+    return Parameter(name, help_text, {"type": "string", "format": "date"}, "", read)
 
 
 def _of_facet(facet: Facet) -> Parameter[str]:
@@ -112,7 +120,8 @@ def _of_facet(facet: Facet) -> Parameter[str]:
         return text
 
     what = f"Only requests of this {facet.label.lower()}{', by its id' if facet.by_id else ''}. {none}"
-    return Parameter(facet.name, what, {"type": "string"}, "", read, repeats=True)
+    schema = {"pattern": rf"^([0-9]+|{re.escape(NONE)})$"} if facet.by_id else {"minLength": 1}
+    return Parameter(facet.name, what, {"type": "string", **schema}, "", read, repeats=True)
 
 
 RANGE = choice(

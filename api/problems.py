@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
 from django.db import DatabaseError
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -65,6 +65,11 @@ def problem(status: int, detail: str, parameter: str | None = None) -> dict[str,
     """The members of a problem. ``about:blank`` says that the status tells what kind of problem it is."""
     made = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return made if parameter is None else {**made, "parameter": parameter}
+
+
+def problem_response(status: int, detail: str) -> JsonResponse:
+    """The answer to a request that no view of the API has seen."""
+    return JsonResponse(problem(status, detail), status=status, content_type=CONTENT_TYPE)
 
 
 def _detail(error: Exception) -> str:

@@ -28,4 +28,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
 ]
 
+handler400 = "usage_dashboard.error_pages.bad_request"
 handler500 = "usage_dashboard.error_pages.server_error"

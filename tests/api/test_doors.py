@@ -115,9 +115,16 @@ def test_the_document_is_valid() -> None:
 
 def test_every_example_of_the_document_is_one() -> None:
     found = list(examples(document()["paths"]))
-    assert len(found) >= 8
     for schema, example in found:
         jsonschema.validate(example, {**schema, "components": document()["components"]})
+
+
+def test_every_operation_has_an_example_of_its_answer() -> None:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            (answer,) = (answer for status, answer in operation["responses"].items() if status in ("200", "201"))
+            assert any("examples" in content for content in answer["content"].values()), (method, path)
+            assert method == "get" or "examples" in operation["requestBody"]["content"]["application/json"]
 
 
 def examples(node: Any) -> Iterator[tuple[Any, Any]]:
