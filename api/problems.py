@@ -16,6 +16,7 @@ logger = logging.getLogger("usage.api")
 
 CONTENT_TYPE = "application/problem+json"
 AWAY_SECONDS = 5
+NOTHING = "There is nothing here that you may see."
 
 
 class WrongParameterError(exceptions.APIException):
@@ -76,7 +77,7 @@ def _detail(error: Exception) -> str:
     if not isinstance(error, exceptions.APIException | Http404 | PermissionDenied):
         return "Something went wrong here, which is logged."
     if isinstance(error, Http404):
-        return "There is nothing here that you may see."
+        return NOTHING
     if isinstance(error, exceptions.ValidationError):
         return " ".join(_texts(error.detail))
     return str(getattr(error, "detail", "")) or str(error)

@@ -11,7 +11,7 @@ from django.utils.http import escape_leading_slashes
 from django.views import defaults
 
 from analytics.failure import failed_part, is_partial
-from api.problems import problem_response
+from api.problems import NOTHING, problem_response
 
 API = "/api/"
 
@@ -21,6 +21,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_of_api(request):
         return defaults.bad_request(request, exception)
     return problem_response(400, str(exception) if isinstance(exception, BadRequest) else "This is not understood.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Status 404 for an address that leads to no view, or to nothing."""
+    if _is_of_api(request):
+        return problem_response(404, NOTHING)
+    return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -29,4 +29,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 handler400 = "usage_dashboard.error_pages.bad_request"
+handler404 = "usage_dashboard.error_pages.not_found"
 handler500 = "usage_dashboard.error_pages.server_error"
