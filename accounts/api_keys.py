@@ -103,7 +103,7 @@ def _check_room(key: ApiKey) -> None:
         _check_fewer(keys.count() - tokens, MAX_KEYS, "There are {:,} keys already. Please revoke one before.")
         return
     _check_fewer(tokens, MAX_TOKENS, "Your organization has {:,} tokens already. Please ask an Admin to revoke some.")
-    person = User.objects.select_for_update(no_key=True).get(pk=key.user_id)
+    person = User.objects.select_for_update(no_key=True).get(pk=key.created_by_id or 0)
     _check_fewer(tokens_of(person).count(), MAX_TOKENS_OF_PERSON, "You have {} tokens. Please revoke one before.")
 
 

@@ -49,11 +49,11 @@ class ExportView(Door):
         return {(200, _type_of(file)): OpenApiResponse(bytes, examples=_examples(file)) for file in FORMATS.values()}
 
 
-def _type_of(file: Format) -> str:
+def _type_of(file: Format[Log]) -> str:
     return file.content_type.partition(";")[0]
 
 
-def _examples(file: Format) -> list[OpenApiExample]:
+def _examples(file: Format[Log]) -> list[OpenApiExample]:
     """The beginning of a file; a file of Parquet is no text."""
     beginnings = {"csv": "timestamp,day,model\r\n2026-11-22T13:04:11.250000Z,2026-11-22,openai/gpt-oss-120b\r\n"}
     beginnings["jsonl"] = '{"timestamp": "2026-11-22T13:04:11.250000Z", "model": "openai/gpt-oss-120b"}\n'

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.http import QueryDict
+from django_filters import FilterSet
 from rest_framework.request import Request
 
 from accounts.viewer import Viewer
@@ -93,6 +94,12 @@ def text(name: str, *, longest: int = 200, means: str) -> Parameter[str]:
         return text.strip()
 
     return Parameter(name, means, {"type": "string", "maxLength": longest}, "", read)
+
+
+def of_filters(declared: type[FilterSet]) -> tuple[Parameter[str], ...]:
+    """The filters of a list, all of texts, as parameters."""
+    filters = declared.base_filters.items()
+    return tuple(text(name, longest=of.extra["max_length"], means=of.extra["help_text"]) for name, of in filters)
 
 
 def _day(name: str, which: str) -> Parameter[str]:

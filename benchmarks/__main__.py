@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from benchmarks.setup import prepare, report
 
 OF_A_LARGE_LEDGER = {"pages", "paint", "api", "export", "parquet", "viewers"}
-PARTS = ("client", "http", "recording", "ingestion", "sustained", "pages", "paint", "api", "export", "parquet", "viewers")
+PARTS = (
+    "client", "http", "recording", "ingestion", "sustained", "pages", "paint", "api", "export", "parquet", "viewers",
+)  # fmt: skip
 
 
 def main() -> None:

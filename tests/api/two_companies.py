@@ -77,13 +77,13 @@ def _calls(organization: str, user: str, mark: str) -> list[Call]:
     now, dash = timezone.now(), f"-{mark}" if mark else ""
     common: dict[str, Any] = {
         "organization": organization, "user": user, "project": f"rag{dash}", "expert_id": f"expert{dash}",
-        "template_id": f"template{dash}", "feature": f"feature{dash}", "session_id": f"session{dash}",
-        "metadata": {f"name{dash}": f"value{dash}"}, "model": f"{mark or 'own'}/m",
+        "template_id": f"template{dash}", "feature": f"feature{dash}",         "metadata": {f"name{dash}": f"value{dash}"}, "model": f"{mark or 'own'}/m",
     }  # fmt: skip
     made = [
         call(
             **common,
-            at=now - timedelta(hours=7 * n, minutes=5),
+            at=now - timedelta(hours=5 * n, minutes=5),
+            session_id=f"session{dash}-{n // 2}",
             request_id=f"req{dash}-{n}",
             latency_ms=TOKENS[mark] if mark == OTHERS else 250,
             usage=usage(TOKENS[mark], 7, cached_tokens=5, audio_seconds=Decimal("1.5")),
