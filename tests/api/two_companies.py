@@ -76,8 +76,9 @@ def world() -> World:
 def _calls(organization: str, user: str, mark: str) -> list[Call]:
     now, dash = timezone.now(), f"-{mark}" if mark else ""
     common: dict[str, Any] = {
-        "organization": organization, "user": user, "project": f"rag{dash}", "expert_id": f"expert{dash}",
-        "template_id": f"template{dash}", "feature": f"feature{dash}",         "metadata": {f"name{dash}": f"value{dash}"}, "model": f"{mark or 'own'}/m",
+        "organization": organization, "user": user, "project": f"rag{dash}", "model": f"{mark or 'own'}/m",
+        "expert_id": f"expert{dash}", "template_id": f"template{dash}", "feature": f"feature{dash}",
+        "metadata": {f"name{dash}": f"value{dash}"},
     }  # fmt: skip
     made = [
         call(
