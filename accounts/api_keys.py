@@ -69,7 +69,7 @@ def create(key: ApiKey, *, by: User, secret: str = "") -> str:
     secret = secret or new_secret()
     key.digest, key.ending, key.created_by = digest_of(secret), secret[-ENDING_LENGTH:], by
     with transaction.atomic():
-        _check_room(key)
+        _check_room(key, by)
         try:
             with transaction.atomic():
                 key.save()
@@ -93,7 +93,7 @@ def tokens_of(person: User) -> "QuerySet[ApiKey]":
     return ApiKey.objects.filter(TOKENS, user=person, revoked_at=None)
 
 
-def _check_room(key: ApiKey) -> None:
+def _check_room(key: ApiKey, by: User) -> None:
     """ValidationError if there are as many keys, or tokens, as there may be. The locks let one key be made at a
     time."""
     Organization.objects.select_for_update(no_key=True).get(pk=key.organization_id)
@@ -103,7 +103,7 @@ def _check_room(key: ApiKey) -> None:
         _check_fewer(keys.count() - tokens, MAX_KEYS, "There are {:,} keys already. Please revoke one before.")
         return
     _check_fewer(tokens, MAX_TOKENS, "Your organization has {:,} tokens already. Please ask an Admin to revoke some.")
-    person = User.objects.select_for_update(no_key=True).get(pk=key.created_by_id or 0)
+    person = User.objects.select_for_update(no_key=True).get(pk=by.pk)
     _check_fewer(tokens_of(person).count(), MAX_TOKENS_OF_PERSON, "You have {} tokens. Please revoke one before.")
 
 
