@@ -28,7 +28,7 @@ LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit environments pytest kill-trials hostile bench bench-gateway screenshots docs release-check format lock clean
+.PHONY: help demo test lint audit environments pytest kill-trials hostile api-cases bench bench-gateway screenshots docs release-check format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ hostile: $(VENV)/dev.installed ## 10,000 requests that nobody should send to eac
 	HOSTILE_CASES=10000 $(MAKE) pytest ARGS="tests/gateway/test_every_door.py --numprocesses 0 -s"
 	HOSTILE_CASES=10000 $(MAKE) pytest ARGS="tests/gateway/ingestion/test_hostile.py --numprocesses 0"
 	VAR_DIR="$(CURDIR)/var/bench" $(RUN) -m benchmarks.wrong_keys
+
+api-cases: $(VENV)/dev.installed ## 24,000 requests that the API's document allows or forbids, by everybody: what is told, and that nothing of others is
+	API_CASES=24000 $(MAKE) pytest ARGS="tests/api/test_every_case.py --numprocesses 0 -s"
 
 bench: $(VENV)/dev.installed ## the figures of docs/benchmarks.md
 	VAR_DIR="$(CURDIR)/var/bench" $(RUN) -m benchmarks $(ARGS)

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -24,7 +25,14 @@ RANDOM_LENGTH = 32
 CHECKSUM_LENGTH = 6
 ENDING_LENGTH = 4
 MAX_KEYS = 1_000
-"""At most this number of keys of an organization are not revoked. Each process has all of them in memory."""
+"""At most this number of keys of an organization, tokens apart, are not revoked. Each process has all of them in
+memory."""
+MAX_TOKENS = 5_000
+"""At most this number of tokens of an organization's people are not revoked. They have room of their own, so that the
+tokens of many people leave the programs theirs."""
+MAX_TOKENS_OF_PERSON = 20
+TOKENS = Q(user=F("created_by"), may_read=True, may_call=False, may_ingest=False)
+"""The keys that are tokens: a person made them for the own reading. ``ApiKey.is_token`` says the same."""
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SECRETS = len(ALPHABET) ** RANDOM_LENGTH
 """The number of different secrets."""
@@ -57,11 +65,11 @@ def _digits(number: int, length: int) -> str:
 @sensitive_variables("secret")
 def create(key: ApiKey, *, by: User, secret: str = "") -> str:
     """Save a new key and return its secret, which cannot be shown again; a new one unless the caller has made it.
-    ValidationError if another key of the organization has the name, or if the organization has MAX_KEYS."""
+    ValidationError if another key of the organization has the name, or if there is no room for one more."""
     secret = secret or new_secret()
     key.digest, key.ending, key.created_by = digest_of(secret), secret[-ENDING_LENGTH:], by
     with transaction.atomic():
-        _check_room(key.organization)
+        _check_room(key, by)
         try:
             with transaction.atomic():
                 key.save()
@@ -80,11 +88,28 @@ def create(key: ApiKey, *, by: User, secret: str = "") -> str:
     return secret
 
 
-def _check_room(organization: Organization) -> None:
-    """ValidationError if the organization has MAX_KEYS. The lock lets one key be made at a time."""
-    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-    if organization.api_keys.filter(revoked_at=None).count() >= MAX_KEYS:
-        raise ValidationError(f"There are {MAX_KEYS:,} keys already. Please revoke one before.", code="full")
+def tokens_of(person: User) -> "QuerySet[ApiKey]":
+    """The tokens that a person made and that are not revoked."""
+    return ApiKey.objects.filter(TOKENS, user=person, revoked_at=None)
+
+
+def _check_room(key: ApiKey, by: User) -> None:
+    """ValidationError if there are as many keys, or tokens, as there may be. The locks let one key be made at a
+    time."""
+    Organization.objects.select_for_update(no_key=True).get(pk=key.organization_id)
+    keys = ApiKey.objects.filter(organization=key.organization_id, revoked_at=None)
+    tokens = keys.filter(TOKENS).count()
+    if not key.is_token:
+        _check_fewer(keys.count() - tokens, MAX_KEYS, "There are {:,} keys already. Please revoke one before.")
+        return
+    _check_fewer(tokens, MAX_TOKENS, "Your organization has {:,} tokens already. Please ask an Admin to revoke some.")
+    person = User.objects.select_for_update(no_key=True).get(pk=by.pk)
+    _check_fewer(tokens_of(person).count(), MAX_TOKENS_OF_PERSON, "You have {} tokens. Please revoke one before.")
+
+
+def _check_fewer(number: int, most: int, message: str) -> None:
+    if number >= most:
+        raise ValidationError(message.format(most), code="full")
 
 
 @sensitive_variables("secret")

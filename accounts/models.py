@@ -422,6 +422,11 @@ class ApiKey(models.Model):
         granted = {"call": self.may_call, "ingest": self.may_ingest, "read": self.may_read}
         return frozenset(scope for scope, is_granted in granted.items() if is_granted)
 
+    @property
+    def is_token(self) -> bool:
+        """Whether a person made this key for the own reading. ``accounts.api_keys.TOKENS`` says the same."""
+        return self.user_id is not None and self.user_id == self.created_by_id and self.scopes == {"read"}
+
 
 class ProviderKey(models.Model):
     """An organization's own key for Groq, with which its calls leave the gateway. ``accounts.provider_keys`` encrypts

@@ -144,7 +144,7 @@ def request_detail(request: HttpRequest, viewer: Viewer, organization_id: int, p
             event = event_of(viewer, organization_id, pk)
             if event is None:
                 raise Http404
-            context = {"viewer": viewer, "json": json_of(viewer, organization_id, pk), **detail.context(viewer, event)}
+            context = {"viewer": viewer, **detail.context(viewer, event)}
             response = render(request, f"analytics/requests/{template}.html", context)
     except DatabaseError:
         logger.exception("A request could not be loaded.")

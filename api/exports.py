@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.http.response import HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from accounts.places import NoPlaceError
 from analytics.export.download import BUSY, BUSY_SECONDS, download
-from analytics.export.export import CSV, JSONL
+from analytics.export.export import CSV, JSONL, Format
 from analytics.export.parquet import PARQUET
 from analytics.filters.file_name import file_name
 from analytics.reports import Log
@@ -45,4 +46,16 @@ class ExportView(Door):
     @classmethod
     def answers(cls) -> dict[Any, Any]:
         """The answers for the OpenAPI document, by status and content type."""
-        return {(200, file.content_type.partition(";")[0]): bytes for file in FORMATS.values()}
+        return {(200, _type_of(file)): OpenApiResponse(bytes, examples=_examples(file)) for file in FORMATS.values()}
+
+
+def _type_of(file: Format[Log]) -> str:
+    return file.content_type.partition(";")[0]
+
+
+def _examples(file: Format[Log]) -> list[OpenApiExample]:
+    """The beginning of a file; a file of Parquet is no text."""
+    beginnings = {"csv": "timestamp,day,model\r\n2026-11-22T13:04:11.250000Z,2026-11-22,openai/gpt-oss-120b\r\n"}
+    beginnings["jsonl"] = '{"timestamp": "2026-11-22T13:04:11.250000Z", "model": "openai/gpt-oss-120b"}\n'
+    shown = beginnings.get(file.suffix)
+    return [OpenApiExample("Some columns", shown, media_type=_type_of(file))] if shown else []

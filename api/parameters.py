@@ -3,11 +3,13 @@ them in the OpenAPI document. What a page of the dashboard would pass over is an
 choice, an id that is no number.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.http import QueryDict
+from django_filters import FilterSet
 from rest_framework.request import Request
 
 from accounts.viewer import Viewer
@@ -17,6 +19,7 @@ from analytics.filters.range_form import DEFAULT_RANGE, RANGES
 from api.problems import WrongParameterError
 
 T = TypeVar("T")
+DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def place(name: str, parse: Callable[[str], T | None], *, means: str) -> Paramet
             raise ValueError("take the value from the list's own links.")
         return found
 
-    return Parameter(name, means, {"type": "string"}, None, read)
+    return Parameter(name, means, {"type": "string", "minLength": 1}, None, read)
 
 
 def text(name: str, *, longest: int = 200, means: str) -> Parameter[str]:
@@ -93,9 +96,21 @@ def text(name: str, *, longest: int = 200, means: str) -> Parameter[str]:
     return Parameter(name, means, {"type": "string", "maxLength": longest}, "", read)
 
 
+def of_filters(declared: type[FilterSet]) -> tuple[Parameter[str], ...]:
+    """The filters of a list, all of texts, as parameters."""
+    filters = declared.base_filters.items()
+    return tuple(text(name, longest=of.extra["max_length"], means=of.extra["help_text"]) for name, of in filters)
+
+
 def _day(name: str, which: str) -> Parameter[str]:
     help_text = f"The {which} day of the range, in the calendar of each organization; included. Means range=custom."
-    return Parameter(name, help_text, {"type": "string", "format": "date"}, "", str)
+
+    def read(text: str) -> str:
+        if not DAY.fullmatch(text):
+            raise ValueError("write the date as year-month-day, such as 2026-11-02.")
+        return text
+
+    return Parameter(name, help_text, {"type": "string", "format": "date"}, "", read)
 
 
 def _of_facet(facet: Facet) -> Parameter[str]:
@@ -112,7 +127,8 @@ def _of_facet(facet: Facet) -> Parameter[str]:
         return text
 
     what = f"Only requests of this {facet.label.lower()}{', by its id' if facet.by_id else ''}. {none}"
-    return Parameter(facet.name, what, {"type": "string"}, "", read, repeats=True)
+    schema = {"pattern": rf"^([0-9]+|{re.escape(NONE)})$"} if facet.by_id else {"minLength": 1}
+    return Parameter(facet.name, what, {"type": "string", **schema}, "", read, repeats=True)
 
 
 RANGE = choice(

@@ -17,17 +17,17 @@ from accounts.viewer import Viewer
 from api.access import viewer_of
 from api.catalogue import NO_PRICES
 from api.links import link
-from api.parameters import choice, number, place, text
+from api.parameters import choice, number, of_filters, place
 from api.problems import WrongParameterError
 from api.reading import Reading
 from api.shapes.base import told
 from api.shapes.prices import NewPriceShape, PricesShape, RatesShape
+from pricing.filters import PriceFilters
 from pricing.forms import PriceVersionForm
-from pricing.models import Price
+from pricing.models import Price, PriceQuerySet
 from pricing.versions import add_versions, id_of
 
-MODEL = text("model", means="Only prices of this model.")
-PROVIDER = text("provider", longest=50, means="Only prices of this provider.")
+FILTERS = of_filters(PriceFilters)
 WHICH = choice(
     "which",
     {name: name for name in ("in-force", "scheduled", "all")},
@@ -46,7 +46,7 @@ class PricesView(Reading):
 
     http_method_names = ["get", "head", "post", "options"]
     parser_classes = (JSONParser,)
-    takes = (MODEL, PROVIDER, WHICH, SIZE, BEFORE)
+    takes = (*FILTERS, WHICH, SIZE, BEFORE)
     tells = PricesShape
     asks = NewPriceShape
     adds = RatesShape
@@ -56,9 +56,8 @@ class PricesView(Reading):
         if not viewer.sees_pricing:
             raise PermissionDenied(NO_PRICES)
         size, before = SIZE.of(request), BEFORE.of(request)
-        found = _which(viewer, WHICH.of(request))
-        for name, wanted in (("model", MODEL.of(request)), ("provider", PROVIDER.of(request))):
-            found = found.filter(**{name: wanted}) if wanted else found
+        chosen = {parameter.name: parameter.of(request) for parameter in FILTERS}
+        found = _which(PriceFilters(chosen, Price.objects.visible_to(viewer)).qs, WHICH.of(request))
         found = found if before is None else found.filter(pk__lt=before)
         versions = list(found.order_by("-pk")[: size + 1])
         return {
@@ -81,11 +80,11 @@ class PricesView(Reading):
         return Response(told(RatesShape, version), status=201)
 
 
-def _which(viewer: Viewer, which: str) -> "QuerySet[Price]":
-    visible, now = Price.objects.visible_to(viewer), timezone.now()
+def _which(versions: PriceQuerySet, which: str) -> "QuerySet[Price]":
+    now = timezone.now()
     if which == "all":
-        return visible
-    chosen = visible.scheduled(now) if which == "scheduled" else visible.latest_begun(now)
+        return versions
+    chosen = versions.scheduled(now) if which == "scheduled" else versions.latest_begun(now)
     return Price.objects.filter(pk__in=[version.pk for version in chosen])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
 from django.db import DatabaseError
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -16,6 +16,7 @@ logger = logging.getLogger("usage.api")
 
 CONTENT_TYPE = "application/problem+json"
 AWAY_SECONDS = 5
+NOTHING = "There is nothing here that you may see."
 
 
 class WrongParameterError(exceptions.APIException):
@@ -67,11 +68,16 @@ def problem(status: int, detail: str, parameter: str | None = None) -> dict[str,
     return made if parameter is None else {**made, "parameter": parameter}
 
 
+def problem_response(status: int, detail: str) -> JsonResponse:
+    """The answer to a request that no view of the API has seen."""
+    return JsonResponse(problem(status, detail), status=status, content_type=CONTENT_TYPE)
+
+
 def _detail(error: Exception) -> str:
     if not isinstance(error, exceptions.APIException | Http404 | PermissionDenied):
         return "Something went wrong here, which is logged."
     if isinstance(error, Http404):
-        return "There is nothing here that you may see."
+        return NOTHING
     if isinstance(error, exceptions.ValidationError):
         return " ".join(_texts(error.detail))
     return str(getattr(error, "detail", "")) or str(error)

@@ -18,6 +18,7 @@ PROBLEMS: Mapping[int, str] = {
     401: "Nobody is signed in, or the key does not work.",
     403: "You may not see this.",
     404: "There is nothing here that you may see.",
+    414: "The address is too long.",
     429: "Too many requests within a minute; Retry-After says when to go on.",
     503: "The database is away or busy. Send the request again after Retry-After.",
 }
@@ -65,6 +66,8 @@ class Schema(AutoSchema):
 
     def get_response_serializers(self) -> Any:
         answers: dict[Any, Any] = self.answers()
+        if self.method == "GET":
+            answers[304] = OpenApiResponse(description="The answer still is the one with the ETag that you sent.")
         for status, when in PROBLEMS.items():
             answers[status, PROBLEM] = OpenApiResponse(ProblemShape, when)
         return answers

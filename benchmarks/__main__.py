@@ -9,20 +9,11 @@ from datetime import UTC, datetime
 
 from benchmarks.setup import prepare, report
 
-OF_A_LARGE_LEDGER = {"pages", "paint", "export", "parquet", "viewers", "metrics"}
+OF_A_LARGE_LEDGER = {"pages", "paint", "api", "export", "parquet", "viewers", "metrics"}
 PARTS = (
-    "client",
-    "http",
-    "recording",
-    "ingestion",
-    "sustained",
-    "pages",
-    "paint",
-    "export",
-    "parquet",
-    "viewers",
+    "client", "http", "recording", "ingestion", "sustained", "pages", "paint", "api", "export", "parquet", "viewers",
     "metrics",
-)
+)  # fmt: skip
 
 
 def main() -> None:
@@ -55,7 +46,7 @@ def main() -> None:
 
 
 def _of_a_large_ledger(parts: set[str], options: argparse.Namespace) -> None:
-    from benchmarks import export, generate, metrics, pages, paint, parquet, viewers
+    from benchmarks import api, export, generate, metrics, pages, paint, parquet, viewers
 
     today = datetime.now(UTC).date()
     small, small_log = {}, {}
@@ -71,6 +62,8 @@ def _of_a_large_ledger(parts: set[str], options: argparse.Namespace) -> None:
         pages.compare_log(small_log, pages.measure_log())
     if "paint" in parts:
         paint.run()
+    if "api" in parts:
+        api.run()
     if "export" in parts:
         export.run()
     if "parquet" in parts:

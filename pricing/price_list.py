@@ -1,4 +1,4 @@
-"""The list of prices: searched, sorted, and with the models apart that nobody can call any more."""
+"""The list of prices: sorted, and with the models apart that nobody can call any more."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Any, Self
 from pricing.catalogue import Catalogue
 from pricing.models import Price
 
-LONGEST_SEARCH = 200
 NAME = "model"
 AMOUNTS: dict[str, Callable[[Price], Any]] = {
     "input": lambda price: price.input_usd_per_1k_tokens,
@@ -54,12 +53,6 @@ class Sort:
         for price in prices:
             (unknown if amount(price) is None else known).append(price)
         return sorted(known, key=amount, reverse=self.descending) + unknown
-
-
-def found(prices: Iterable[Price], search: str) -> list[Price]:
-    """The prices of the models whose name contains every word, ignoring case."""
-    words = search.casefold().split()
-    return [price for price in prices if all(word in price.model.casefold() for word in words)]
 
 
 def apart(prices: Sequence[Price], catalogue: Catalogue, today: date) -> tuple[list[Price], list[Price]]:

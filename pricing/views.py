@@ -19,10 +19,11 @@ from accounts.models import Organization
 from accounts.viewer import Viewer
 from accounts.zones import reader_zone
 from pricing.catalogue import Catalogue
+from pricing.filters import LONGEST_SEARCH, PriceFilters
 from pricing.history import entries
 from pricing.models import DEFAULT_PROVIDER, Price
 from pricing.preview import preview_of
-from pricing.price_list import LONGEST_SEARCH, Sort, apart, found
+from pricing.price_list import Sort, apart
 from pricing.sheet import PriceSheet
 from pricing.sheet_forms import in_other_unit
 from pricing.units import PER_1K, UNITS, Unit, remember, unit_of
@@ -41,15 +42,15 @@ def price_list(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     now, unit, catalogue = timezone.now(), unit_of(request), Catalogue.load()
     search, sort = _search(request), Sort.parse(request.GET.get("sort", ""))
     visible = Price.objects.visible_to(viewer).select_related("organization", "author")
-    everything = [*visible.latest_begun(now), *visible.scheduled(now)]
-    listed = found(everything, search)
+    matching = PriceFilters({"search": search}, visible).qs
+    listed = [*matching.latest_begun(now), *matching.scheduled(now)]
     current, retired = apart(sort.sorted(p for p in listed if p.effective_from <= now), catalogue, now.date())
     context = {
         "viewer": viewer,
         "prices": current,
         "retired": retired,
         "scheduled": sort.sorted(p for p in listed if p.effective_from > now),
-        "is_empty": not everything,
+        "is_empty": not listed and not visible.exists(),
         "search": search,
         "sort": sort,
         "unit": unit,

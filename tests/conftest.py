@@ -49,6 +49,7 @@ LONG = (
     "test_older_sdks.py", "test_writer.py", "test_import_events.py",
     "test_reliability.py", "test_endings.py", "test_http_recorder.py",
     "test_image.py", "test_proxies.py", "test_commands.py", "test_live.py",
+    "test_reliability.py", "test_endings.py", "test_http_recorder.py", "test_every_case.py", "test_manual.py",
 )  # fmt: skip
 """Files that take a quarter of a minute or more. They come first, so that no core is idle at the end."""
 

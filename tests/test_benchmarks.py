@@ -17,6 +17,7 @@ OTHERS = Path(gateways.__file__).parent / "others"
 @pytest.mark.parametrize(
     "name",
     [
+        "api",
         "client",
         "doors",
         "export",

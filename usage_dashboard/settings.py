@@ -394,7 +394,8 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "The usage ledger of your Groq calls",
-    "DESCRIPTION": "Usage, cost and latency, as the dashboard shows them. docs/api.md tells how to use this.",
+    "DESCRIPTION": "Usage, cost and latency, as the dashboard shows them. docs/api.md tells how to use this. The number"
+    " in the address is the version: within it nothing is renamed or removed. What ends is marked as deprecated.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "PREPROCESSING_HOOKS": ["api.document.only_ours"],

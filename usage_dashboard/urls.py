@@ -30,4 +30,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
 ]
 
+handler400 = "usage_dashboard.error_pages.bad_request"
+handler404 = "usage_dashboard.error_pages.not_found"
 handler500 = "usage_dashboard.error_pages.server_error"

@@ -2,9 +2,15 @@
 
 from rest_framework import serializers
 
-from api.shapes.base import NullableText, Shape, whole
-from api.shapes.figures import RangeShape, SummaryShape, UsageShape
-from api.shapes.prices import RatesShape
+from api.shapes.base import MODEL, NullableText, Shape, example, whole
+from api.shapes.figures import DAYS, SUMS, USAGE, RangeShape, SummaryShape, UsageShape
+from api.shapes.prices import PRICE, RatesShape
+
+KNOWN = {
+    "provider": "groq", "model": MODEL, "name": "GPT-OSS 120B", "maker": "OpenAI", "capabilities": ["text", "tools"],
+    "languages": [], "context_tokens": 131_072, "max_output_tokens": 65_536, "status": "current", "retires_on": None,
+    "replaced_by": None, "is_system": False, "is_free": False, "price": PRICE,
+}  # fmt: skip
 
 
 class ModelShape(Shape):
@@ -26,10 +32,12 @@ class ModelShape(Shape):
     price = RatesShape(required=False, allow_null=True, help_text="In force now. Absent if you may not see prices.")
 
 
+@example({"models": [KNOWN]})
 class ModelsShape(Shape):
     models = ModelShape(many=True)
 
 
+@example({"model": KNOWN, **USAGE})
 class OneModelShape(UsageShape):
     """What a model can do, and what its use comes to."""
 
@@ -52,5 +60,13 @@ class ProviderShape(SummaryShape):
     last_hour = HealthShape(allow_null=True, help_text="Null without calls.")
 
 
+@example(
+    {
+        **DAYS, "providers": [
+            {"provider": "groq", **SUMS, "models": 14, "free": 0, "paid": 14,
+             "last_hour": {"requests": 31, "errors": 0, "p50_ms": 322.0}}
+        ],
+    }
+)  # fmt: skip
 class ProvidersShape(RangeShape):
     providers = ProviderShape(many=True)

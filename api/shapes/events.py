@@ -4,7 +4,27 @@ from typing import Any
 
 from rest_framework import serializers
 
-from api.shapes.base import NullableText, Shape, dollars, whole, without_hidden
+from api.shapes.base import MODEL, NullableText, Shape, dollars, example, whole, without_hidden
+
+EVENT = {
+    "id": "3-480211", "timestamp": "2026-11-22T13:04:11.250000Z", "day": "2026-11-22", "hour": 14,
+    "organization": "acme", "project": "website", "user": "ann", "user_name": "Ann Lee", "provider": "groq",
+    "model": MODEL, "model_requested": MODEL, "operation": "chat", "feature": "chat", "expert_id": "support-agent",
+    "template_id": None, "session_id": "c-42", "request_id": "0b0f5c1e", "provider_request_id": "req_01k9",
+    "response_id": None, "status": "success", "error_code": None, "error_message": None, "http_status": 200,
+    "attempts": 1, "stream": True, "input_tokens": 93, "output_tokens": 500, "total_tokens": 593, "cached_tokens": 0,
+    "reasoning_tokens": 120, "tokens_estimated": False, "audio_seconds": "0.000", "characters": 0, "latency_ms": 1_204,
+    "ttft_ms": 118, "queue_ms": 3.2, "prompt_ms": 11.0, "completion_ms": 1_020.5, "service_tier": None, "tools": {},
+    "metadata": {"ticket": 7}, "cost_usd": "0.000313950", "tool_cost_usd": "0.000000000", "without_tool_fees": False,
+    "reported_cost_usd": None, "price_version": 12, "tool_price_version": None, "usage_breakdown": None,
+}  # fmt: skip
+CHARGES = [
+    {"unit": "input", "tool": None, "amount": "93", "rate_usd": "0.000150000000", "per": 1_000,
+     "cost_usd": "0.000013950"},
+    {"unit": "output", "tool": None, "amount": "500", "rate_usd": "0.000600000000", "per": 1_000,
+     "cost_usd": "0.000300000"},
+]  # fmt: skip
+PART = {"model": MODEL, "price_version": 12, "charged_since": "2026-11-01T00:00:00Z", "charges": CHARGES}
 
 
 class EventShape(Shape):
@@ -63,6 +83,7 @@ class EventShape(Shape):
         return f"{event.organization_id}-{event.pk}"
 
 
+@example({"next": None, "previous": None, "events": [EVENT]})
 class EventsShape(Shape):
     """A page of events."""
 
@@ -99,6 +120,7 @@ class ExplanationShape(Shape):
     parts = PartShape(many=True)
 
 
+@example({**EVENT, "cost": {"cost_usd": "0.000313950", "adds_up": True, "parts": [PART]}})
 class EventDetailShape(EventShape):
     cost = ExplanationShape(required=False, help_text="Absent if you may not see costs.")
 
@@ -129,6 +151,20 @@ class SessionShape(Shape):
         return without_hidden(instance, super().to_representation(instance))
 
 
+@example(
+    {
+        "next": None,
+        "sessions": [
+            {
+                "session_id": "c-42", "organization_id": 3, "user_id": 17, "person": "Ann Lee",
+                "first_at": "2026-11-22T13:04:11Z", "last_at": "2026-11-22T13:09:40Z", "duration_ms": 329_000.0,
+                "time_zone": "Europe/Berlin", "requests": 6, "errors": 0, "timeouts": 0, "input_tokens": 2_940,
+                "cached_tokens": 1_100, "output_tokens": 1_804, "total_tokens": 4_744, "models": [MODEL],
+                "cost_usd": "0.001523400", "unpriced": 0,
+            }
+        ],
+    }
+)  # fmt: skip
 class SessionsShape(Shape):
     next = serializers.URLField(allow_null=True)
     sessions = SessionShape(many=True)

@@ -11,7 +11,22 @@ SUMS: Mapping[str, Any] = {
     "requests": 1_204, "successes": 1_190, "errors": 14, "timeouts": 2, "success_rate": 0.9884, "error_rate": 0.0116,
     "total_tokens": 2_310_550, "avg_latency_ms": 412.7, "cost_usd": "0.913250400", "unpriced": 0,
 }  # fmt: skip
+TOTALS: Mapping[str, Any] = {
+    **SUMS, "estimated": 3, "input_tokens": 1_904_310, "cached_tokens": 611_200, "output_tokens": 406_240,
+    "reasoning_tokens": 88_100, "audio_seconds": "0.000", "characters": 0, "tool_cost_usd": "0.000000000",
+    "latency_ms_min": 61, "latency_ms_max": 9_204, "avg_ttft_ms": 118.3,
+}  # fmt: skip
+LATENCY = {"p50": 344.0, "p95": 1_090.0, "p99": 2_310.0}
 DAYS = {"first_day": "2026-11-01", "last_day": "2026-11-30"}
+BEFORE = {"first_day": "2026-10-02", "last_day": "2026-10-31", "is_covered": True, "totals": TOTALS}
+GROQ_ROW = {"value": "groq", "name": "groq", **SUMS}
+MODEL_ROW = {"value": MODEL, "name": MODEL, **SUMS}
+DAY = {"day": "2026-11-01", **SUMS}
+USAGE = {
+    **DAYS, **TOTALS, "latency_ms": LATENCY, "by_provider": [GROQ_ROW], "popular_models": [MODEL_ROW], "trend": [DAY],
+}  # fmt: skip
+SPEED = {"provider": "groq", "model": MODEL, **SUMS, "latency_ms": LATENCY, "avg_ttft_ms": 118.3,
+         "tokens_per_second": 817.4}  # fmt: skip
 
 
 class SummaryShape(Shape):
@@ -92,6 +107,7 @@ class PreviousShape(RangeShape):
     totals = TotalsShape(allow_null=True, help_text="Null if too little is kept to tell them.")
 
 
+@example({**USAGE, "previous": BEFORE})
 class UsageShape(RangeShape, TotalsShape):
     """What a range comes to, and its largest parts."""
 
@@ -120,6 +136,12 @@ class LineShape(Shape):
     points = SummaryShape(many=True, help_text="One for each of the moments.")
 
 
+@example(
+    {
+        **DAYS, "grain": "day", "by": "model", "moments": ["2026-11-01"], "total": [SUMS],
+        "series": [{"value": MODEL, "name": MODEL, "points": [SUMS]}],
+    }
+)  # fmt: skip
 class SeriesShape(RangeShape):
     grain = serializers.CharField()
     by = serializers.CharField()
@@ -128,7 +150,7 @@ class SeriesShape(RangeShape):
     series = LineShape(many=True, help_text="Of the values with the most requests.")
 
 
-@example({**DAYS, "by": "requests", "rows": [{"value": MODEL, "name": MODEL, **SUMS}], "number": 1})
+@example({**DAYS, "by": "requests", "rows": [MODEL_ROW], "number": 1})
 class RowsShape(RangeShape):
     by = serializers.CharField()
     rows = RowShape(many=True)
@@ -169,12 +191,24 @@ class SpeedOfDayShape(Shape):
     avg_ttft_ms = serializers.FloatField(allow_null=True)
 
 
+@example(
+    {
+        **DAYS, **TOTALS, "latency_ms": LATENCY, "models": [SPEED],
+        "days": [{"day": "2026-11-01", "latency_ms": LATENCY, "avg_ttft_ms": 118.3}],
+    }
+)  # fmt: skip
 class PerformanceShape(RangeShape, TotalsShape):
     latency_ms = LatencyShape(allow_null=True)
     models = SpeedShape(many=True, help_text="Most requests first, at most 100.")
     days = SpeedOfDayShape(many=True)
 
 
+@example(
+    {
+        **DAYS, "totals": TOTALS, "previous": BEFORE, "by_type": [{"value": "chat", "name": "chat", **SUMS}],
+        "by_user": [{"value": 17, "name": "Ann Lee", **SUMS}], "daily": [DAY],
+    }
+)  # fmt: skip
 class AdminShape(RangeShape):
     totals = TotalsShape()
     previous = PreviousShape()

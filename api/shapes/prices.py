@@ -6,6 +6,14 @@ from rest_framework import serializers
 
 from api.shapes.base import MODEL, Shape, example, whole
 
+PRICE = {
+    "id": 12, "provider": "groq", "model": MODEL, "organization_id": None,
+    "input_usd_per_1k_tokens": "0.000150000", "cached_input_usd_per_1k_tokens": "0.000075000",
+    "output_usd_per_1k_tokens": "0.000600000", "audio_usd_per_hour": None, "audio_minimum_seconds": 10,
+    "usd_per_1k_characters": None, "tool_rates": {"browser_search": "5.000000000"}, "enabled": True,
+    "follows_everybody": False, "effective_from": "2026-11-01T00:00:00Z", "source_note": "Groq's price list",
+}  # fmt: skip
+
 
 def rate(help_text: str = "") -> serializers.DecimalField:
     return serializers.DecimalField(None, 9, allow_null=True, help_text=help_text)
@@ -15,6 +23,7 @@ def given_rate(help_text: str = "") -> serializers.DecimalField:
     return serializers.DecimalField(None, 9, required=False, min_value=Decimal(0), help_text=help_text)
 
 
+@example(PRICE)
 class RatesShape(Shape):
     """A version of a price. Rates are dollars; null means that usage of this unit has no cost."""
 
@@ -60,6 +69,7 @@ class NewPriceShape(Shape):
     )
 
 
+@example({"next": None, "prices": [PRICE]})
 class PricesShape(Shape):
     next = serializers.URLField(allow_null=True, help_text="The page of earlier entries.")
     prices = RatesShape(many=True, help_text="The last entered first.")

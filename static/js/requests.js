@@ -69,11 +69,20 @@
   });
 
   // --- Copying ---------------------------------------------------------------------------------------------------
+  // A text, or what an address tells, which is fetched only then. Browsers let a page copy what comes later as a promise.
+  const fetched = async (address) => {
+    const answer = await fetch(address);
+    if (!answer.ok) throw new Error(answer.statusText);
+    return new Blob([await answer.text()], { type: "text/plain" });
+  };
+  const write = ({ copy, copyFrom }) => copyFrom
+    ? navigator.clipboard.write([new ClipboardItem({ "text/plain": fetched(copyFrom) })])
+    : navigator.clipboard.writeText(copy);
   const copy = async (button) => {
     const code = button.parentElement.querySelector("code");
     const label = button.dataset.label ??= button.textContent;
     try {
-      await navigator.clipboard.writeText(button.dataset.copy);
+      await write(button.dataset);
     } catch {  // Without permission or a secure connection, the text is selected for Ctrl-C, or shown.
       if (!code) { location.assign(button.parentElement.querySelector("a").href); return; }
       getSelection().selectAllChildren(code);
@@ -83,7 +92,7 @@
     setTimeout(() => { button.textContent = label; }, 2000);
   };
   document.addEventListener("click", ({ target }) => {
-    const button = target.closest?.("[data-copy]");
+    const button = target.closest?.("[data-copy], [data-copy-from]");
     if (button) copy(button);
   });
 })();

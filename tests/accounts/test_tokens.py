@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from django.core.exceptions import ValidationError
 
+from accounts import api_keys
 from accounts.models import ApiKey, AuditRecord, Organization, User
-from accounts.tokens import MAX_TOKENS
+from accounts.viewer import Viewer
 from tests.cast import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -54,14 +56,41 @@ def test_what_is_wrong_is_said(user: User) -> None:
 
 
 def test_a_person_has_at_most_so_many(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accounts.tokens.MAX_TOKENS", 1)
+    monkeypatch.setattr(api_keys, "MAX_TOKENS_OF_PERSON", 1)
     made(user)
     assert "Please revoke one before" in made(user, "second")
     assert ApiKey.objects.count() == 1
-    assert MAX_TOKENS > 1
 
 
-def test_somebody_without_an_organization_is_told(super_admin: User) -> None:
-    assert "your account has none" in signed_in(super_admin).get("/tokens/").content.decode()
-    assert signed_in(super_admin).post("/tokens/", {"name": "x"}).status_code == 200
+def test_tokens_and_keys_leave_each_other_room(
+    user: User, colleague: User, admin: User, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "MAX_KEYS", 1)
+    monkeypatch.setattr(api_keys, "MAX_TOKENS", 2)
+    made(user)
+    made(colleague)
+    assert "ask an Admin" in made(admin)
+    api_keys.create(ApiKey(organization=acme, name="program"), by=admin)
+    with pytest.raises(ValidationError, match="1 keys already"):
+        api_keys.create(ApiKey(organization=acme, name="another", user=user, may_read=True), by=admin)
+    assert [key.is_token for key in ApiKey.objects.order_by("pk")] == [True, True, False]
+
+
+def test_a_super_admin_chooses_the_organization_that_a_token_reads(
+    super_admin: User, acme: Organization, globex: Organization
+) -> None:
+    client = signed_in(super_admin)
+    page = client.post("/tokens/?organization=globex", {"name": "books"}).content.decode()
+    assert "gul_" in page
+    token = ApiKey.objects.get()
+    assert (token.organization, token.user, token.scopes) == (globex, super_admin, {"read"})
+    assert Viewer.of_key(token).organization_ids == {globex.pk}
+    assert "Globex" in client.get("/tokens/").content.decode()
+    assert AuditRecord.objects.filter(action="key.create", organization=globex).exists()
+    assert client.post(f"/tokens/{token.pk}/revoke/").status_code == 302
+
+
+def test_nobody_else_chooses(admin: User, globex: Organization) -> None:
+    assert signed_in(admin).post("/tokens/?organization=globex", {"name": "x"}).status_code == 404
+    assert "organization-choice" not in signed_in(admin).get("/tokens/").content.decode()
     assert not ApiKey.objects.exists()

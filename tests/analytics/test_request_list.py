@@ -238,8 +238,7 @@ def test_a_request_as_json_is_its_line_of_the_export(ledger: None, admin: User, 
     assert signed_in(colleague).get(address).status_code == 404
     page = signed_in(user).get(address.replace(".json", "/")).content.decode()
     assert f'href="{address}"' in page
-    (copied,) = re.findall(r'data-copy="(\{.*?\})"', page)
-    assert json.loads(copied.replace("&#34;", '"').replace("&lt;", "<").replace("&gt;", ">")) == json.loads(own.content)
+    assert f'data-copy-from="{address}"' in page
 
 
 def test_the_first_column_is_no_choice() -> None:

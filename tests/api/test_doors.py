@@ -44,6 +44,8 @@ def test_everybody_learns_what_they_may_see(admin: User, user: User, acme: Organ
         ("usage", {"range": "fortnight"}, "range"),
         ("usage", {"range": "7d", "from_": "2026-01-01"}, "from"),
         ("usage", {"from_": "2026-13-01"}, "from"),
+        ("usage", {"from_": "2026-1-1"}, "from"),
+        ("usage", {"to": ""}, "to"),
         ("usage", {"from_": "2026-02-01", "to": "2026-01-01"}, "to"),
         ("usage", {"project": "rag"}, "project"),
         ("usage", {"organization": "1"}, "organization"),
@@ -99,6 +101,16 @@ def test_no_other_address_answers_with_a_page(admin: User) -> None:
     assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("usage?model=%00", 400), ("models/a%0Ab", 404), (f"usage?model={'m' * 8_000}", 414)],
+)
+def test_a_refusal_before_any_view_is_a_problem_too(admin: User, path: str, status: int) -> None:
+    response = person(admin).client.get(f"/api/v1/{path}")
+    assert (response.status_code, response["Content-Type"]) == (status, "application/problem+json")
+    assert response.json()["status"] == status
+
+
 def test_what_nobody_foresaw_is_a_problem_too(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.me.today", lambda viewer: 1 / 0)
     client = person(admin).client
@@ -115,9 +127,16 @@ def test_the_document_is_valid() -> None:
 
 def test_every_example_of_the_document_is_one() -> None:
     found = list(examples(document()["paths"]))
-    assert len(found) >= 8
     for schema, example in found:
         jsonschema.validate(example, {**schema, "components": document()["components"]})
+
+
+def test_every_operation_has_an_example_of_its_answer() -> None:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            (answer,) = (answer for status, answer in operation["responses"].items() if status in ("200", "201"))
+            assert any("examples" in content for content in answer["content"].values()), (method, path)
+            assert method == "get" or "examples" in operation["requestBody"]["content"]["application/json"]
 
 
 def examples(node: Any) -> Iterator[tuple[Any, Any]]:

@@ -73,6 +73,9 @@ def test_prices_are_told_to_those_who_may_see_them(admin: User, user: User, supe
     page = person(super_admin).ask("prices", which="all", limit=2)
     rest = person(super_admin).follow(page["next"])
     assert [price["model"] for price in page["prices"] + rest["prices"]] == ["secret/g", "free/one", OSS]
+    assert [price["model"] for price in person(admin).ask("prices", search="OSS gpt")["prices"]] == [OSS]
+    assert person(admin).ask("prices", search="oss", provider="other")["prices"] == []
+    assert person(admin).ask("prices", which="scheduled")["prices"] == []
     person(user).ask("prices", 403)
 
 

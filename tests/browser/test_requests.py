@@ -142,7 +142,7 @@ def test_an_id_is_copied_or_at_least_selected(ledger: None, admin: User, sign_in
     button.click()
     expect(button).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == code
-    whole = page.locator("dialog [data-copy]").last
+    whole = page.locator("dialog [data-copy-from]")
     expect(whole).to_have_text("Copy as JSON")
     whole.click()
     expect(whole).to_have_text("Copied")
