@@ -47,7 +47,6 @@ LONG = (
     "test_every_screen.py", "test_every_address.py", "test_dashboard.py", "test_database_stopped.py", "test_demo.py",
     "test_database_faults.py", "test_filters.py", "test_charts.py", "test_organization.py", "test_any_line_may_fail.py",
     "test_older_sdks.py", "test_writer.py", "test_import_events.py",
-    "test_reliability.py", "test_endings.py", "test_http_recorder.py",
     "test_image.py", "test_proxies.py", "test_commands.py", "test_live.py",
     "test_reliability.py", "test_endings.py", "test_http_recorder.py", "test_every_case.py", "test_manual.py",
 )  # fmt: skip
