@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -16,11 +16,14 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 from django.contrib.auth.models import Permission
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.models import Organization, User
 from ledger.models import UsageEvent
 from tests.analytics.test_reports import ledger, prices
 from tests.api.asking import Asker, member, person
+from tests.ledger.folding import fold_now
 
 __all__ = ["ledger", "prices"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,13 +31,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @dataclass(frozen=True)
 class Sums:
-    requests: int
-    errors: int
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
+    """What a door tells; None for what it does not."""
+
+    requests: int | None = None
+    errors: int | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
     cost_usd: Decimal | None = None
-    """None if the door tells no cost."""
     unpriced: int | None = None
 
 
@@ -53,13 +57,23 @@ class Caller:
     role: str
     asker: Asker
     sees: Callable[[UsageEvent], bool]
-    sees_cost: bool = True
+    organizations: tuple[str, ...] = ()
+    """The organizations whose costs the caller may see."""
+
+    @property
+    def sees_cost(self) -> bool:
+        return bool(self.organizations)
 
 
 @dataclass(frozen=True)
 class Door:
     read: Callable[[Caller, Days], Sums]
     serves: Callable[[Caller, Days], bool] = lambda caller, days: True
+    lacks: tuple[str, ...] = ()
+    """The sums that the door does not tell to anybody."""
+
+    def should_tell(self, expected: Sums) -> Sums:
+        return replace(expected, **dict.fromkeys(self.lacks))
 
 
 EVER = Days(date(2026, 10, 1), date(2026, 11, 30))
@@ -73,8 +87,18 @@ def test_every_door_tells_the_same(ledger: list[UsageEvent], callers: list[Calle
         for days in RANGES:
             expected = plain_sums([event for event in ledger if caller.sees(event)], days, with_cost=caller.sees_cost)
             assert expected.requests
-            told = {name: door.read(caller, days) for name, door in DOORS.items() if door.serves(caller, days)}
-            assert told == dict.fromkeys(told, expected), (caller.role, days)
+            open_doors = {name: door for name, door in DOORS.items() if door.serves(caller, days)}
+            told = {name: door.read(caller, days) for name, door in open_doors.items()}
+            should = {name: door.should_tell(expected) for name, door in open_doors.items()}
+            assert told == should, (caller.role, days)
+
+
+def test_the_costs_of_a_month_are_not_told_to_somebody_who_may_not_see_costs(callers: list[Caller]) -> None:
+    of_cost = [caller for caller in callers if not caller.sees_cost]
+    assert of_cost
+    for caller in of_cost:
+        assert caller.asker.response("focus", month="2026-10").status_code == 403
+        assert caller.asker.client.get("/metrics", headers={"Host": "usage.example.com"}).status_code == 403
 
 
 @pytest.fixture
@@ -85,9 +109,9 @@ def callers(ledger: list[UsageEvent], super_admin: User, admin: User, globex: Or
     ann.user_permissions.add(Permission.objects.get(codename="export_usageevent"))
     acme_id = admin.organization_id
     return [
-        Caller("Super Admin", person(super_admin), lambda event: True),
-        Caller("Admin", person(admin), lambda event: event.organization_id == acme_id),
-        Caller("User", person(ann), lambda event: event.user_id == ann.pk, sees_cost=False),
+        Caller("Super Admin", person(super_admin), lambda event: True, ("acme", "globex")),
+        Caller("Admin", person(admin), lambda event: event.organization_id == acme_id, ("acme",)),
+        Caller("User", person(ann), lambda event: event.user_id == ann.pk),
     ]
 
 
@@ -159,6 +183,37 @@ def by_page(caller: Caller, days: Days) -> Sums:
     return Sums(*counts, Decimal(facts["US dollars"]), unpriced)
 
 
+def by_focus(caller: Caller, days: Days) -> Sums:
+    """The costs of a month, a file for each organization."""
+    rows = [row for slug in caller.organizations for row in focus_rows(caller, slug, days)]
+    cost = sum((row["BilledCost"] for row in rows), Decimal(0))
+    return Sums(cost_usd=cost, unpriced=sum(row["x_UnpricedRequestCount"] for row in rows))
+
+
+def focus_rows(caller: Caller, organization: str, days: Days) -> list[dict[str, Any]]:
+    month = f"{days.first:%Y-%m}"
+    response = caller.asker.response("focus", month=month, organization=organization, format="parquet")
+    rows = pyarrow.parquet.read_table(io.BytesIO(b"".join(response.streaming_content))).to_pylist()
+    assert {row["BilledCost"] for row in rows}
+    return list(rows)
+
+
+def by_metrics(caller: Caller, days: Days) -> Sums:
+    """What Prometheus reads. A cost comes as a float there, as all its values do."""
+    fold_now()
+    text = Client(headers={"Host": "127.0.0.1"}).get("/metrics").content.decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+    def total(name: str, *, but: str = "") -> float:
+        return sum(sample.value for sample in samples if sample.name == name and sample.labels.get("status") != but)
+
+    requests = total("llm_requests_total")
+    counts = (requests, total("llm_requests_total", but="success"))
+    tokens = (total(f"llm_tokens_{name}_total") for name in ("input", "cached", "output"))
+    cost = round(Decimal(total("llm_cost_usd_total")), 9)
+    return Sums(*map(int, (*counts, *tokens)), cost, int(total("llm_unpriced_requests")))
+
+
 def csv_rows(caller: Caller, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
     response: Any = caller.asker.client.get(path, query)
     text = b"".join(response.streaming_content).decode("utf-8-sig")
@@ -171,4 +226,8 @@ DOORS: Mapping[str, Door] = {
     "CSV": Door(by_csv),
     "grouped CSV": Door(by_table),
     "page": Door(by_page),
+    "FOCUS": Door(
+        by_focus, serves=lambda caller, days: days == MONTH and caller.sees_cost, lacks=("requests", "errors", *COUNTS)
+    ),
+    "metrics": Door(by_metrics, serves=lambda caller, days: days == EVER and caller.role == "Super Admin"),
 }
