@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from accounts.models import Organization, User
+from analytics.filters.menus import OPTIONS
 from ledger.recording.record import record
 from tests.browser.conftest import SignedIn, accessibility_violations, choose_range
 from tests.ledger.calls import call
@@ -48,8 +49,8 @@ def test_a_menu_is_searched_by_the_server(ledger: None, admin: User, sign_in: Si
     page = sign_in(admin)
     menu = menu_of(page, "User")
     menu.locator("summary").click()
-    expect(options(menu)).to_have_count(100)
-    expect(menu.get_by_text("The 100 most used of 120.")).to_be_visible()
+    expect(options(menu)).to_have_count(OPTIONS)
+    expect(menu.get_by_text(f"The {OPTIONS} most used of 120.")).to_be_visible()
     search = menu.get_by_label("Search user")
     search.press_sequentially("person-11")
     expect(options(menu)).to_have_count(10)

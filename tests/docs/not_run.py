@@ -25,6 +25,7 @@ CITUS = "tests/ledger/test_distribute.py"
 
 NOT_RUN = (
     NotRun("README.md", "make demo", "It goes on until Ctrl-C, with an environment of its own.", (DEMO,)),
+    NotRun("README.md", "make test", "It is what runs this.", (DEMO,)),
     NotRun("docs/index.md", "make demo", "It goes on until Ctrl-C, with an environment of its own.", (DEMO,)),
     NotRun("CONTRIBUTING.md", "make demo", "The second line is what runs this.", (DEMO,)),
     NotRun("README.md", "GROQ_API_KEY=gsk_… sh deploy", ENGINE, (COMPOSE, EXEC, SECRETS)),
