@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 from django.http.response import HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 
@@ -12,7 +13,7 @@ from accounts.places import NoPlaceError
 from accounts.viewer import Viewer
 from analytics import reports
 from analytics.export.download import BUSY, BUSY_SECONDS, download
-from analytics.export.focus import DELETED, FILES, CostOfMonth, DeletedError, file_name
+from analytics.export.focus import DELETED, FILES, SCHEMA, CostOfMonth, DeletedError, file_name
 from analytics.filters.month import MonthForm
 from api.access import caller_of, viewer_of
 from api.parameters import Parameter, choice, text
@@ -56,7 +57,11 @@ class FocusView(Door):
     @classmethod
     def answers(cls) -> dict[Any, Any]:
         """The answers for the OpenAPI document, by status and content type."""
-        return {(200, file.content_type.partition(";")[0]): bytes for file in FILES.values()}
+        begins = {"csv": [OpenApiExample("The first line", ",".join(SCHEMA.names))]}
+        return {
+            (200, file.content_type.partition(";")[0]): OpenApiResponse(bytes, examples=begins.get(file.suffix, []))
+            for file in FILES.values()
+        }
 
 
 def _organization(slug: str, viewer: Viewer) -> Organization:

@@ -15,7 +15,7 @@ def test_the_page_is_read_and_tried_without_a_network(theme: str, admin: User, s
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto("/api/v1/docs/")
-    expect(page.locator(".opblock")).to_have_count(23)
+    expect(page.locator(".opblock")).to_have_count(24)
     page.locator("[id$=post_estimate_cost] button").first.click()
     tried = page.locator("[id$=get_me]")
     tried.locator("button").first.click()
