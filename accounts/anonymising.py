@@ -42,7 +42,7 @@ def check_anonymise(person: User, *, by: User | None) -> None:
         raise ValidationError("You cannot make yourself anonymous. Ask another Admin.", code="yourself")
     if by is not None and not may_change(person, by):
         raise ValidationError("Only a Super Admin can do this.", code="not_allowed")
-    check_role_change(person, None, is_active=False, by=by)
+    check_role_change(person, person.role, is_active=False, by=by)
 
 
 @transaction.atomic

@@ -57,9 +57,7 @@ def member_anonymise(request: HttpRequest, viewer: Viewer, person: User) -> Http
         except ValidationError as error:  # Somebody was faster.
             form.add_error(None, error)
         else:
-            messages.success(
-                request, f"This is {now.display_name} now. Texts of past requests are cleared soon."
-            )
+            messages.success(request, f"This is {now.display_name} now. Texts of past requests are cleared soon.")
             return redirect("member", now.pk)
     tab = "members" if person.organization else "people"
     context = {"organization": person.organization, "tab": tab, "person": person, "form": form}

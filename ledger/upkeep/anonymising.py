@@ -29,6 +29,16 @@ _CLEAR = f"""
     )
 """  # noqa: S608 - no outside input
 
+# What a second program told about a call waits here until ``ledger.upkeep.gaps`` adds it to the event.
+_CLEAR_SUPPLEMENTS = """
+    UPDATE ledger_supplement AS more SET told = told || '{"metadata": {}, "error_message": ""}'
+    WHERE organization_id = %(organization)s AND EXISTS (
+        SELECT FROM ledger_usageevent AS event
+        WHERE event.organization_id = more.organization_id AND event.request_id = more.request_id
+            AND event.user_id = %(person)s
+    )
+"""
+
 
 class StoppedError(Exception):
     """The worker ends before everything is cleared, so that the job has to run again."""
@@ -53,16 +63,18 @@ def clear_texts(person_id: int, should_stop: Callable[[], bool] = lambda: False)
 
 def _batches(whose: dict[str, Any]) -> Iterator[int]:
     """Clear the person's events in one organization, and tell after each batch how many it had."""
+    _execute(_CLEAR_SUPPLEMENTS, whose)
     day = date.min
     while (found := _value(_NEXT_DAY, whose | {"day": day})) is not None:
         day = found
-        while count := _cleared(whose | {"day": day}):
+        while count := _execute(_CLEAR, whose | {"day": day}):
             yield count
 
 
-def _cleared(values: dict[str, Any]) -> int:
+def _execute(sql: str, values: dict[str, Any]) -> int:
+    """Change rows in a transaction of its own. Returns how many there were."""
     with holding(values["organization"]), connection.cursor() as cursor:
-        cursor.execute(_CLEAR, values)
+        cursor.execute(sql, values)
         return int(cursor.rowcount)
 
 
