@@ -148,8 +148,9 @@ class PersonAdmin(Kept, UserAdmin[User]):
         return type(form.__name__, (form,), {"editor": request.user}) if obj else form
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        """The people without those who were merged into others."""
-        return super().get_queryset(request).filter(merged_into=None).prefetch_related("groups")
+        """The people without those who were merged into others or made anonymous."""
+        people = super().get_queryset(request).filter(merged_into=None, anonymised_at=None)
+        return people.prefetch_related("groups")
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         """Django's view in a transaction; Django's other admin views have one already."""

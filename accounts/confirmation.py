@@ -58,13 +58,16 @@ def confirmed(
 
     @signed_in
     def guarded(request: HttpRequest, person: User, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-        if is_recent(request):
-            return view(request, person, *args, **kwargs)
-        back = request.get_full_path() if request.method == "GET" else reverse("security")
-        return redirect(f"{reverse('confirm')}?{urlencode({'next': back})}")
+        return view(request, person, *args, **kwargs) if is_recent(request) else to_confirmation(request)
 
     update_wrapper(guarded, view)
     return guarded
+
+
+def to_confirmation(request: HttpRequest) -> HttpResponse:
+    """A redirect to the page that asks for the password, from where people come back."""
+    back = request.get_full_path() if request.method == "GET" else reverse("security")
+    return redirect(f"{reverse('confirm')}?{urlencode({'next': back})}")
 
 
 def is_recent(request: HttpRequest) -> bool:

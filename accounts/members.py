@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.anonymising import is_being_cleared
 from accounts.audit import record
 from accounts.changes import save_recorded
 from accounts.decorators import actor_of, administered, for_super_admins
@@ -98,6 +99,7 @@ def member(request: HttpRequest, viewer: Viewer, person: User) -> HttpResponse:
         "is_self": person.pk == by.pk,
         "may_rename": person.organization is not None and may_change(person, by),
         "still_moving": still_moving(person),
+        "is_being_cleared": is_being_cleared(person),
         "may_change": may_change(person, by) and person.standing is not Standing.SEEN_IN_CALLS,
         "may_make_link": can_be_mailed(person) or _may_show_link(person, by),
     }

@@ -32,6 +32,8 @@ def check_merge(away: User | Project, kept: User | Project, *, by: User) -> None
         raise ValidationError("Please choose another one than this.", code="same")
     if away.organization_id is None or away.organization_id != kept.organization_id:
         raise ValidationError("Only two of the same organization can be merged.", code="other_organization")
+    if any(isinstance(one, User) and one.anonymised_at for one in (away, kept)):
+        raise ValidationError("Who is anonymous cannot be merged.", code="anonymous")
     if away.merged_into_id or kept.merged_into_id:
         raise ValidationError("One of the two has been merged meanwhile.", code="merged")
     if isinstance(away, User) and isinstance(kept, User):

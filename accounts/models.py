@@ -47,6 +47,8 @@ class Standing(StrEnum):
     INVITED = "Invited"
     DEACTIVATED = "Deactivated"
     SEEN_IN_CALLS = "Seen in calls"
+    ANONYMOUS = "Anonymous"
+    """Made anonymous by ``accounts.anonymising``, for good."""
 
 
 class KeyState(StrEnum):
@@ -108,13 +110,14 @@ NEVER_IN = WITHOUT_PASSWORD & models.Q(last_login=None)
 """The condition for people who could not come in yet. Who comes in by single sign-on has no password either."""
 SEEN_IN_CALLS = models.Q(is_active=False, email="") & WITHOUT_PASSWORD
 """The condition for people who are only known from calls. accounts.directory makes them; an invitation makes them
-members."""
+members. It is also true for people who were made anonymous: they are members no more."""
 
 OF_STANDING = {
     Standing.ACTIVE: models.Q(is_active=True) & ~NEVER_IN,
     Standing.INVITED: models.Q(is_active=True) & NEVER_IN,
     Standing.DEACTIVATED: models.Q(is_active=False) & ~SEEN_IN_CALLS,
-    Standing.SEEN_IN_CALLS: SEEN_IN_CALLS,
+    Standing.SEEN_IN_CALLS: SEEN_IN_CALLS & models.Q(anonymised_at=None),
+    Standing.ANONYMOUS: models.Q(anonymised_at__isnull=False),
 }
 """The condition of each standing; ``User.standing`` is the same for one person."""
 
@@ -206,6 +209,9 @@ class User(Named, AbstractUser):
     shut_out_at = models.DateTimeField(
         null=True, editable=False, help_text="Sessions and links from before have ended, also where somebody is back."
     )
+    anonymised_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since then nobody can tell who this was; no call and no account finds it."
+    )
 
     objects: ClassVar[UserManager[Self]] = UserManager()
     called = "handle"
@@ -269,6 +275,8 @@ class User(Named, AbstractUser):
 
     @property
     def standing(self) -> Standing:
+        if self.anonymised_at is not None:
+            return Standing.ANONYMOUS
         if self.is_active:
             return Standing.ACTIVE if self.has_usable_password() or self.last_login else Standing.INVITED
         is_member = self.email or self.has_usable_password()

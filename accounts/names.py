@@ -62,7 +62,7 @@ def shortened(text: str, length: int) -> str:
 
 class KeyField(models.CharField[str | None, str | None]):
     """The key of another field of the row, computed whenever the row is saved, also by ``bulk_create``. NULL for a row
-    that was merged into another, because it has no name of its own any more."""
+    that was merged into another or made anonymous, because it has no name of its own any more."""
 
     def __init__(self, *args: object, of: str = "", **kwargs: object) -> None:
         self.of = of
@@ -74,7 +74,7 @@ class KeyField(models.CharField[str | None, str | None]):
         return name, path, [*args], kwargs | {"of": self.of}
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str | None:
-        is_merged = getattr(model_instance, "merged_into_id", None) is not None
-        key = None if is_merged else folded(getattr(model_instance, self.of))
+        is_nameless = any(getattr(model_instance, field, None) for field in ("merged_into_id", "anonymised_at"))
+        key = None if is_nameless else folded(getattr(model_instance, self.of))
         setattr(model_instance, self.attname, key)
         return key

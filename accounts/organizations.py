@@ -28,7 +28,7 @@ def organizations(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     found = containing(everything, form.cleaned_data["q"], ("name", "slug")) if form.is_valid() else everything.none()
     rows = found.annotate(
         members=_count_of(User.objects.exclude(SEEN_IN_CALLS)),
-        seen_in_calls=_count_of(User.objects.filter(SEEN_IN_CALLS, merged_into=None)),
+        seen_in_calls=_count_of(User.objects.filter(SEEN_IN_CALLS, merged_into=None, anonymised_at=None)),
         project_count=_count_of(Project.objects.filter(merged_into=None).order_by()),
     )
     context = {"organization": None, "tab": "organizations", "form": form, "page": page_of(request, rows)}

@@ -26,8 +26,8 @@ def assignable_roles(by: User) -> tuple[Role, ...]:
 
 def may_change(user: User, by: User) -> bool:
     """Whether ``by`` may change ``user``. A Super Admin may change everybody, an Admin the people of the own
-    organization except its Super Admins. Nobody may change a person who was merged into another."""
-    if user.merged_into_id is not None:
+    organization except its Super Admins. Nobody may change a person who was merged into another or made anonymous."""
+    if user.merged_into_id is not None or user.anonymised_at is not None:
         return False
     if by.role is Role.SUPER_ADMIN:
         return True
@@ -101,6 +101,8 @@ def set_active(user: User, is_active: bool, *, by: User | None = None) -> None:
 
 
 def _check_member(user: User) -> None:
+    if user.standing is Standing.ANONYMOUS:
+        raise ValidationError("This person is anonymous, which cannot be undone.", code="anonymous")
     if user.standing is Standing.SEEN_IN_CALLS:
         raise ValidationError("This person is only known from calls. Send an invitation instead.", code="not_a_member")
 

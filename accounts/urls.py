@@ -3,7 +3,18 @@
 from django.contrib.auth import views
 from django.urls import path
 
-from accounts import aliases, audit_trail, confirmation, keys, members, organizations, passwords, projects, tokens
+from accounts import (
+    aliases,
+    anonymising_page,
+    audit_trail,
+    confirmation,
+    keys,
+    members,
+    organizations,
+    passwords,
+    projects,
+    tokens,
+)
 from accounts.second_factor import pages as second_factor
 from accounts.second_factor import sign_in
 from accounts.single_sign_on import pages as single_sign_on
@@ -58,6 +69,7 @@ urlpatterns = [
     path("organization/members/<int:pk>/link/", members.member_link, name="member-link"),
     path("organization/members/<int:pk>/sessions/", members.member_sessions_end, name="member-sessions-end"),
     path("organization/members/<int:pk>/factors/", members.member_factors_remove, name="member-factors-remove"),
+    path("organization/members/<int:pk>/anonymise/", anonymising_page.member_anonymise, name="member-anonymise"),
     path("organization/members/<int:pk>/alias/", aliases.member_alias_remove, name="member-alias-remove"),
     path("organization/keys/<int:pk>/", keys.key, name="key"),
     path("organization/keys/<int:pk>/rotate/", keys.key_rotate, name="key-rotate"),

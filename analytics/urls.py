@@ -5,6 +5,7 @@ from django.urls import path
 from analytics import views
 from analytics.pages.models.estimate import estimate
 from analytics.pages.month_report.page import month_report
+from analytics.personal import pages as personal
 from analytics.saved import views as saved
 from analytics.saved.start import start
 from analytics.scheduled import pages as scheduled
@@ -36,6 +37,10 @@ urlpatterns = [
     path("organization/<int:pk>/exports/add/", scheduled.export_add, name="export-add"),
     path("organization/exports/<int:pk>/remove/", scheduled.export_remove, name="export-remove"),
     path("organization/exports/<int:pk>/again/", scheduled.export_again, name="export-again"),
+    path("privacy/", personal.privacy, name="privacy"),
+    path("privacy/data.jsonl", personal.privacy_file, name="privacy-file"),
+    path("organization/members/<int:pk>/privacy/", personal.member_privacy, name="member-privacy"),
+    path("organization/members/<int:pk>/privacy/data.jsonl", personal.member_privacy_file, name="member-privacy-file"),
     path("export/", views.export_table, name="export-table"),
     path("focus.csv", views.focus_csv, name="focus-csv"),
     path("focus.parquet", views.focus_parquet, name="focus-parquet"),

@@ -15,6 +15,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateW
 from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 
+from accounts.anonymising import ANONYMISE
 from accounts.day_changes import CHANGE_DAYS
 from accounts.merging import MERGE
 
@@ -91,6 +92,19 @@ def merge(kind: str, away_id: int, is_second: bool) -> None:
         move(KINDS[kind], away_id)
     except Exception:
         logger.exception("What was merged away (%s %s) could not be moved.", kind, away_id)
+        raise
+
+
+@app.task(name=ANONYMISE, retry=AGAIN_SOON, pass_context=True)
+def anonymise(context: JobContext, person_id: int) -> None:
+    """Clear the texts in the requests of somebody who was made anonymous. If the worker ends, the job is run again and
+    goes on with what is left."""
+    from ledger.upkeep.anonymising import clear_texts
+
+    try:
+        clear_texts(person_id, context.should_abort)
+    except Exception:
+        logger.exception("The texts of person %s could not be cleared.", person_id)
         raise
 
 

@@ -51,6 +51,11 @@ SCREENS = (
     Screen("security-app", "/security/app/", ("user",)),
     Screen("security-passkey", "/security/passkey/", ("user",)),
     Screen("security-confirm", "/security/confirm/", ("user",)),
+    Screen(
+        "privacy", "/privacy/", ("super admin", "admin", "user without cost"), open="details:not([data-menu]) summary"
+    ),
+    Screen("member-privacy", "/organization/", ("admin",), links=("tbody th a", "a[href$='/privacy/']")),
+    Screen("member-anonymise", "/organization/", ("admin",), links=("tbody th a", "a[href$='/anonymise/']")),
     Screen("overview", "/", ANALYTICS),
     Screen("overview-grouped", "/?group=model", ("admin",)),
     Screen("overview-changes", "/?range=7d&change=1", ("admin",)),

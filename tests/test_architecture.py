@@ -36,6 +36,7 @@ INNER = {
         "filters": {"reports"},
         "export": {"reports"},
         "display": {"reports", "filters"},
+        "personal": {"reports", "export", "models", "failure"},
         "scheduled": {"reports", "filters", "export", "models"},
         "pages": {"reports", "filters", "display"},
         "saved": {"reports", "filters", "display", "pages"},

@@ -10,6 +10,7 @@ from django.db import connections
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from accounts.anonymising import anonymise
 from accounts.forms import PersonForm
 from accounts.models import OF_STANDING, AuditRecord, Organization, Role, Standing, User
 from accounts.passwords import ChangeForm, SetForm
@@ -77,6 +78,7 @@ def test_a_standing_is_the_same_for_one_and_for_many(user: User, acme: Organizat
     User.objects.filter(pk=gone.pk).update(is_active=False)
     User.objects.filter(pk=uninvited.pk).update(is_active=False, email="u@example.com", password=make_password(None))
     placeholder("bot", acme)
+    anonymise(make_user("forgotten", Role.USER, acme), by=None)
     for standing, condition in OF_STANDING.items():
         alike = {person for person in User.objects.all() if person.standing is standing}
         assert set(User.objects.filter(condition)) == alike != set()

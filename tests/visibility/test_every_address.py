@@ -467,6 +467,10 @@ ADDRESSES: dict[str, Address] = {
     "audit-trail": Address(of_admins, of_tenant("audit-trail")),
     "member": Address(of_admins, of_person("member"), posts=of_admins),
     "member-merge": Address(of_admins, of_person("member-merge"), posts=of_admins),
+    "member-anonymise": Address(of_admins, of_person("member-anonymise"), posts=of_admins),
+    "member-privacy": Address(of_admins, of_person("member-privacy")),
+    "member-privacy-file": Address(of_admins, of_person("member-privacy-file")),
+    **{name: Address(signed_in_only, plain(name)) for name in ("privacy", "privacy-file")},
     **{
         name: Address(nowhere, of_person(name), posts=of_admins)
         for name in (

@@ -1,0 +1,1 @@
+"""What is recorded about one person, as a page and as a file."""
