@@ -36,6 +36,11 @@ def empty_quickly(test: TransactionTestCase) -> None:
         remember_what_migrations_made()
 
 
+def empty_after_servers() -> None:
+    """Delete what a server of several tests wrote when it stopped, after the last of its tests was emptied."""
+    assert _emptied_in_spite_of_servers()
+
+
 def _emptied_in_spite_of_servers() -> bool:
     """``_emptied``, tried again after a deadlock with a server under test that records or folds at this moment."""
     for _ in range(ATTEMPTS):

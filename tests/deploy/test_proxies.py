@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from accounts.models import Organization
 from groq_client.simulator.server import running_simulator
+from tests import emptying
 from tests.gateway.doors import CALL, make_key, question
 from tests.running_demo import ROOT, free_port, wait_until
 from tests.served import served
@@ -144,12 +145,15 @@ def _listens(port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def upstream(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, int]]:
+def upstream(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, int]]:
     """The ports of two servers: one at the root of its host, one under /usage."""
     with django_db_blocker.unblock(), ExitStack() as stack:
+        stack.callback(emptying.empty_after_servers)
         groq = stack.enter_context(running_simulator())
         settings = {"GROQ_API_KEY": "gsk_test", "GROQ_BASE_URL": groq.base_url, "GATEWAY_FORWARD_HEADERS": "x-sim-*"}
-        settings |= {"HTTPS": "1", "PROXY_COUNT": "1"}
+        settings |= {"HTTPS": "1", "PROXY_COUNT": "1", "JOURNAL_DIR": str(tmp_path_factory.mktemp("journal"))}
         ports = {}
         for root, host in HOSTS.items():
             of_host = {"ROOT_PATH": root, "ALLOWED_HOSTS": host}

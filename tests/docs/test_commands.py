@@ -17,6 +17,7 @@ from django.core.management import call_command
 
 from accounts.models import Organization, User
 from groq_client.simulator.server import running_simulator
+from tests import emptying
 from tests.cast import signed_in
 from tests.docs.blocks import PYTHON, SHELL, Block, blocks, snippets
 from tests.docs.not_run import NOT_RUN, PAGES_OF_OTHERS, NotRun
@@ -69,12 +70,16 @@ def test_pages_of_others_have_their_test() -> None:
 
 
 @pytest.fixture(scope="module")
-def server(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[str, dict[str, str]]]:
+def server(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, dict[str, str]]]:
     """The address of a ledger, and the environment of whoever follows the docs."""
+    journal = str(tmp_path_factory.mktemp("journal"))
     with running_simulator() as groq, django_db_blocker.unblock():
         groq_settings = {"GROQ_API_KEY": "gsk_test", "GROQ_BASE_URL": groq.base_url}
-        with served(arguments=("--workers", "1"), **groq_settings) as address:
+        with served(arguments=("--workers", "1"), JOURNAL_DIR=journal, **groq_settings) as address:
             yield address, groq_settings | {"LEDGER": address, "DATABASE_URL": database_url()}
+        emptying.empty_after_servers()
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_whenever_a_client_is_killed_the_next_one_sends_its_calls_once(
     lines = acknowledgements.read_text().splitlines()
     assert not [line for line in lines if line.startswith(FAILED)]
     acknowledged, arrived = set(lines), {request.headers.get(CALL, "last") for request in simulator.requests}
-    assert len(acknowledged) > TRIALS / 2  # otherwise there were too few calls to lose
+    assert len(acknowledged) > TRIALS // 4  # otherwise there were too few calls to lose
     assert not (directory / REJECTS).exists()
     assert list(directory.iterdir()) == []
     assert UsageEvent.objects.exclude(organization=acme).count() == 0
