@@ -88,6 +88,8 @@ def accessibility_violations(page: Page) -> list[str]:
     """What axe-core finds wrong with a page, a line each."""
     if not page.evaluate("'axe' in window"):  # Half a megabyte: once for a document, however often it is looked at.
         page.evaluate(AXE)
+    # Half-way through a transition a colour is neither the old one nor the new one.
+    page.evaluate("document.getAnimations().forEach(animation => animation.cancel())")
     # Files are only fetched again for what axe-core asks a person to look at, and for a rule that is not in use.
     options = "{resultTypes: ['violations'], preload: false}"
     violations = page.evaluate(f"axe.run({options}).then(results => results.violations)")
