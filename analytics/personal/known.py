@@ -8,28 +8,41 @@ from allauth.socialaccount.models import SocialAccount
 from django.db.models import Q, QuerySet
 
 from accounts.models import ApiKey, AuditRecord, SignIn, User
+from accounts.viewer import Viewer
 from analytics.models import SavedView, ScheduledExport
 
 Line = dict[str, Any]
 
 
-def keys_of(person: User) -> "QuerySet[ApiKey]":
+def _seen_by(viewer: Viewer) -> Q:
+    """The rows of organizations that the viewer sees. Somebody may have worked in others, too, whose Admins answer for
+    what is recorded there."""
+    return Q() if viewer.organization_ids is None else Q(organization__in=viewer.organization_ids)
+
+
+def keys_of(person: User, viewer: Viewer) -> "QuerySet[ApiKey]":
     """The keys and tokens that act for the person, or that the person made."""
-    keys = ApiKey.objects.filter(Q(user=person) | Q(created_by=person))
+    keys = ApiKey.objects.filter(_seen_by(viewer), Q(user=person) | Q(created_by=person))
     return keys.select_related("project").order_by("pk")
 
 
-def audit_of(person: User, *, with_prices: bool) -> "QuerySet[AuditRecord]":
+def views_of(person: User, viewer: Viewer) -> "QuerySet[SavedView]":
+    """The views that the person saved: the private ones, and those that are shared."""
+    views = SavedView.objects.filter(owner=person).order_by("pk")
+    return views if viewer.organization_ids is None else views.filter(Q(organization=None) | _seen_by(viewer))
+
+
+def audit_of(person: User, viewer: Viewer) -> "QuerySet[AuditRecord]":
     """The audit records of what the person did, and of what was done to the person's account. Records only have the
     name that the account had at the time, so that those from before a change of the address are not found."""
     about = Q(subject__in={person.email, person.username} - {""}, organization=person.organization_id)
-    records = AuditRecord.objects.filter(Q(actor=person) | about)
-    return (records if with_prices else records.exclude(action__startswith="price")).order_by("pk")
+    records = AuditRecord.objects.filter(_seen_by(viewer), Q(actor=person) | about)
+    return (records if viewer.sees_cost else records.exclude(action__startswith="price")).order_by("pk")
 
 
-def lines(person: User, *, with_prices: bool) -> Iterator[Line]:
-    """Each row as an object of JSON, whose "record" says what it is. There are no secrets in them, and nobody else's
-    names."""
+def lines(person: User, viewer: Viewer) -> Iterator[Line]:
+    """Each row that the viewer sees as an object of JSON, whose "record" says what it is. There are no secrets in them.
+    Audit records of what the person did name whom it was done to."""
     yield _profile(person)
     for alias in person.aliases.order_by("pk"):
         yield {"record": "former name", "name": alias.name, "since": alias.created_at}
@@ -41,14 +54,14 @@ def lines(person: User, *, with_prices: bool) -> Iterator[Line]:
     for sign_in in SignIn.objects.filter(user=person).order_by("pk"):
         times = {"since": sign_in.started_at, "last_seen": sign_in.last_seen_at}
         yield {"record": "sign-in", "device": sign_in.device, "address": sign_in.address} | times
-    for key in keys_of(person).iterator():
+    for key in keys_of(person, viewer).iterator():
         yield _key(key, person)
-    for view in SavedView.objects.filter(owner=person).order_by("pk").iterator():
+    for view in views_of(person, viewer).iterator():
         shared = {"is_shared": view.organization_id is not None, "since": view.created_at}
         yield {"record": "saved view", "name": view.name, "page": view.page, "query": view.query} | shared
-    for export in ScheduledExport.objects.filter(author=person).order_by("pk"):
+    for export in ScheduledExport.objects.filter(_seen_by(viewer), author=person).order_by("pk"):
         yield {"record": "scheduled export", "what": str(export), "since": export.created_at}
-    for record in audit_of(person, with_prices=with_prices).iterator():
+    for record in audit_of(person, viewer).iterator():
         what = {"at": record.at, "action": record.action, "subject": record.subject, "changes": record.changes}
         yield {"record": "audit", "is_by_this_person": record.actor_id == person.pk} | what
 

@@ -19,9 +19,8 @@ from accounts.viewer import Viewer
 from analytics.export.download import BUSY, BUSY_SECONDS, download
 from analytics.export.export import JSONL, columns_of
 from analytics.failure import failed
-from analytics.models import SavedView
 from analytics.personal.file import always, personal_file
-from analytics.personal.known import audit_of, keys_of
+from analytics.personal.known import audit_of, keys_of, views_of
 from analytics.reports import Report, snapshot
 
 logger = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ def _page(request: HttpRequest, person: User) -> HttpResponse:
     viewer = viewer_of(request)
     try:
         with snapshot():
-            context = _context(person, viewer.narrowed_to(person))
+            context = _context(person, viewer)
     except DatabaseError:
         logger.exception("What is recorded about a person could not be loaded.")
         return failed(request)
@@ -78,8 +77,9 @@ def _page(request: HttpRequest, person: User) -> HttpResponse:
     return render(request, "analytics/personal/page.html", context)
 
 
-def _context(person: User, own: Viewer) -> dict[str, Any]:
-    """The person's requests, and the number of all other rows. ``own`` is the viewer narrowed to the person."""
+def _context(person: User, viewer: Viewer) -> dict[str, Any]:
+    """The person's requests, and the number of all other rows, as far as the viewer sees them."""
+    own = viewer.narrowed_to(person)
     points = [point for point in Report(own, always(own)).series("day") if point.totals.requests]
     return {
         "person": person,
@@ -87,26 +87,25 @@ def _context(person: User, own: Viewer) -> dict[str, Any]:
         "first_day": points[0].day if points else None,
         "last_day": points[-1].day if points else None,
         "columns": [name for name, _ in columns_of(own)],
-        "rows": _rows(person, own),
+        "rows": _rows(person, viewer),
         "is_user": person.role is Role.USER,
     }
 
 
-def _rows(person: User, own: Viewer) -> list[tuple[str, int]]:
+def _rows(person: User, viewer: Viewer) -> list[tuple[str, int]]:
     """What else names the person, each with the number of rows."""
-    views = SavedView.objects.filter(owner=person)
     return [
         ("Former names in calls", person.aliases.count()),
-        ("Keys and API tokens", keys_of(person).count()),
-        ("Saved views", views.count()),
+        ("Keys and API tokens", keys_of(person, viewer).count()),
+        ("Saved views", views_of(person, viewer).count()),
         ("Sign-ins that have not ended", SignIn.objects.filter(user=person).count()),
         ("Second factors", Authenticator.objects.filter(user=person).count()),
-        ("Records in the audit trail", audit_of(person, with_prices=own.sees_cost).count()),
+        ("Records in the audit trail", audit_of(person, viewer).count()),
     ]
 
 
 def _file(request: HttpRequest, person: User) -> HttpResponseBase:
-    chunks = personal_file(person, viewer_of(request).narrowed_to(person))
+    chunks = personal_file(person, viewer_of(request))
     try:
         return download(request, chunks, "personal_data.jsonl", JSONL.content_type, reader=actor_of(request).pk)
     except NoPlaceError:

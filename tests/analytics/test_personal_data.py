@@ -123,3 +123,20 @@ def test_the_file_counts_among_the_exports(used: str, user: User, monkeypatch: p
     response = signed_in(user).get("/privacy/data.jsonl")
     assert response.status_code == 503
     assert response["Retry-After"] == "30"
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.SUPER_ADMIN])
+def test_an_admin_reads_nothing_of_what_a_member_did_elsewhere(
+    acme: Organization, globex: Organization, admin: User, super_admin: User, role: Role
+) -> None:
+    """A member of Acme who once administered Globex, or who administers everything."""
+    person = make_user("moved", role, acme)
+    create(ApiKey(organization=globex, name="Key of Globex", may_read=True), by=person)
+    SavedView.objects.create(owner=person, organization=globex, name="View of Globex", page="requests")
+    audit("project.add", "Project of Globex", by=person, organization=globex, changes={})
+    audit("project.add", "Project of Acme", by=person, organization=acme, changes={})
+    text, rows, _ = file_of(admin, f"/organization/members/{person.pk}/privacy/data.jsonl")
+    assert "of Globex" not in text
+    assert "Project of Acme" in [row.get("subject") for row in rows]
+    text, _, _ = file_of(super_admin, f"/organization/members/{person.pk}/privacy/data.jsonl")
+    assert [name for name in ("Key", "View", "Project") if f"{name} of Globex" not in text] == []
