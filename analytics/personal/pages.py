@@ -13,8 +13,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.decorators import actor_of, administered, signed_in, viewer_of
-from accounts.models import Role, SignIn, User
+from accounts.models import Role, User
 from accounts.places import NoPlaceError
+from accounts.sign_ins import sign_ins_of
 from accounts.viewer import Viewer
 from analytics.export.download import BUSY, BUSY_SECONDS, download
 from analytics.export.export import JSONL, columns_of
@@ -98,7 +99,7 @@ def _rows(person: User, viewer: Viewer) -> list[tuple[str, int]]:
         ("Former names in calls", person.aliases.count()),
         ("Keys and API tokens", keys_of(person, viewer).count()),
         ("Saved views", views_of(person, viewer).count()),
-        ("Sign-ins that have not ended", SignIn.objects.filter(user=person).count()),
+        ("Sign-ins that have not ended", sign_ins_of(person).count()),
         ("Second factors", Authenticator.objects.filter(user=person).count()),
         ("Records in the audit trail", audit_of(person, viewer).count()),
     ]

@@ -19,6 +19,7 @@ from ledger.rollups.counters import Row
 from pricing.fields import NANO
 
 _STORED = "SELECT coalesce(jsonb_agg(counter), '[]')::text FROM ledger_counter AS counter"
+_TALLY = ("kind", "organization_id", "label", "number")
 _IN_TAIL = counters.sums(counters.in_tail("ledger_tail"))
 
 
@@ -109,9 +110,6 @@ def _tallies(in_tail: Sequence[Row]) -> dict[tuple[str, int, str], int]:
         if key in found:
             found[key] += row["requests"]
     return found
-
-
-_TALLY = ("kind", "organization_id", "label", "number")
 
 
 def _counted(row: Row) -> Counted:
