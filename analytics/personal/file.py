@@ -20,9 +20,9 @@ def always(own: Viewer) -> Selection:
     return Selection(min(first_day(own) or until, until), until)
 
 
-def personal_file(person: User, viewer: Viewer) -> Generator[bytes, None, None]:
+def personal_file(person: User, viewer: Viewer, *, is_self: bool) -> Generator[bytes, None, None]:
     """The chunks of the file, as far as the viewer sees what is recorded. There is a cost only for who may see it."""
     own = viewer.narrowed_to(person)
-    for line in known.lines(person, viewer):
+    for line in known.lines(person, viewer, is_self=is_self):
         yield json.dumps(line, cls=DjangoJSONEncoder, ensure_ascii=False).encode() + b"\n"
     yield from JSONL.chunks(Log(own, always(own)))

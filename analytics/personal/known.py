@@ -40,9 +40,9 @@ def audit_of(person: User, viewer: Viewer) -> "QuerySet[AuditRecord]":
     return (records if viewer.sees_cost else records.exclude(action__startswith="price")).order_by("pk")
 
 
-def lines(person: User, viewer: Viewer) -> Iterator[Line]:
+def lines(person: User, viewer: Viewer, *, is_self: bool) -> Iterator[Line]:
     """Each row that the viewer sees as an object of JSON, whose "record" says what it is. There are no secrets in them.
-    Audit records of what the person did name whom it was done to."""
+    Audit records of what the person did name whom it was done to. Private views are told to the person alone."""
     yield _profile(person)
     for alias in person.aliases.order_by("pk"):
         yield {"record": "former name", "name": alias.name, "since": alias.created_at}
@@ -56,7 +56,8 @@ def lines(person: User, viewer: Viewer) -> Iterator[Line]:
         yield {"record": "sign-in", "device": sign_in.device, "address": sign_in.address} | times
     for key in keys_of(person, viewer).iterator():
         yield _key(key, person)
-    for view in views_of(person, viewer).iterator():
+    views = views_of(person, viewer)
+    for view in (views if is_self else views.exclude(organization=None)).iterator():
         shared = {"is_shared": view.organization_id is not None, "since": view.created_at}
         yield {"record": "saved view", "name": view.name, "page": view.page, "query": view.query} | shared
     for export in ScheduledExport.objects.filter(_seen_by(viewer), author=person).order_by("pk"):

@@ -106,9 +106,10 @@ def _rows(person: User, viewer: Viewer) -> list[tuple[str, int]]:
 
 
 def _file(request: HttpRequest, person: User) -> HttpResponseBase:
-    chunks = personal_file(person, viewer_of(request))
+    reader = actor_of(request)
+    chunks = personal_file(person, viewer_of(request), is_self=person == reader)
     try:
-        return download(request, chunks, "personal_data.jsonl", JSONL.content_type, reader=actor_of(request).pk)
+        return download(request, chunks, "personal_data.jsonl", JSONL.content_type, reader=reader.pk)
     except NoPlaceError:
         headers = {"Retry-After": str(BUSY_SECONDS)}
         return HttpResponse(BUSY, "text/plain; charset=utf-8", status=503, headers=headers)

@@ -140,3 +140,9 @@ def test_an_admin_reads_nothing_of_what_a_member_did_elsewhere(
     assert "Project of Acme" in [row.get("subject") for row in rows]
     text, _, _ = file_of(super_admin, f"/organization/members/{person.pk}/privacy/data.jsonl")
     assert [name for name in ("Key", "View", "Project") if f"{name} of Globex" not in text] == []
+
+
+def test_private_views_are_told_to_their_owner_alone(used: str, user: User, admin: User, super_admin: User) -> None:
+    assert '"Mine"' in file_of(user)[0]
+    for reader in (admin, super_admin):
+        assert '"Mine"' not in file_of(reader, f"/organization/members/{user.pk}/privacy/data.jsonl")[0]
