@@ -59,13 +59,16 @@
     if (open) ctx.request.headers["X-Open-Menu"] = open.dataset.menu;
   });
 
-  // A panel that would stick out to the right opens to the left.
-  document.addEventListener("toggle", ({ target }) => {
-    if (!(target instanceof HTMLDetailsElement) || !target.matches(MENU) || !target.open) return;
-    const panel = target.querySelector(".panel");
-    target.classList.remove("to-left");
-    target.classList.toggle("to-left", panel.getBoundingClientRect().right > document.documentElement.clientWidth - 8);
-  }, true);
+  // A panel that would stick out to the right opens to the left. The event "toggle" would come after the panel was drawn
+  // once, and the page could be scrolled sideways until then.
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      if (!target.matches(MENU) || !target.open) continue;
+      const panel = target.querySelector(".panel");
+      target.classList.remove("to-left");
+      target.classList.toggle("to-left", panel.getBoundingClientRect().right > document.documentElement.clientWidth - 8);
+    }
+  }).observe(document, { subtree: true, attributeFilter: ["open"] });
 
   // This script delays searches, because htmx forgets a delay in hx-trigger when a refresh comes in between.
   let typing = 0;

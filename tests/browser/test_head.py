@@ -87,3 +87,20 @@ def test_the_row_hides_nothing_that_has_the_focus(ledger: None, admin: User, sig
     page.keyboard.press("Escape")
     page.locator(".ranges summary").click()
     assert page.locator(".ranges .panel").evaluate("panel => panel.getBoundingClientRect().bottom <= innerHeight")
+
+
+def test_a_menu_at_the_edge_never_makes_the_page_wider(ledger: None, admin: User, sign_in: SignedIn) -> None:
+    """Its panel opens to the left from its first moment, not only once it was drawn."""
+    page = sign_in(admin, "/requests/")
+    for width in (768, 390, 320):
+        page.set_viewport_size({"width": width, "height": 900})
+        wider = page.locator(".views > summary").evaluate(
+            """async summary => {
+                summary.click();
+                await Promise.resolve();
+                const wider = document.documentElement.scrollWidth - innerWidth;
+                summary.click();
+                return wider;
+            }"""
+        )
+        assert wider <= 0, width
