@@ -65,6 +65,21 @@ def signed_in(
     return guarded
 
 
+def with_own_data(
+    view: Callable[Concatenate[HttpRequest, User, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Like ``signed_in``, for pages that show what is recorded about oneself. Somebody who still lacks a second factor
+    that the role must have is sent to the page that sets one up."""
+
+    def guarded(request: HttpRequest, person: User, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if person.lacks_second_factor:
+            return _to_second_factor(request)
+        return view(request, person, *args, **kwargs)
+
+    update_wrapper(guarded, view)
+    return signed_in(guarded)
+
+
 def with_own_viewer(
     view: Callable[Concatenate[HttpRequest, Viewer, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
@@ -139,6 +154,11 @@ def _without_anything(request: HttpRequest) -> HttpResponse:
     """A page for somebody who sees nothing: the one that sets up a second factor, or one that says whom to ask."""
     if not actor_of(request).lacks_second_factor:
         return render(request, "accounts/no_access.html")
+    return _to_second_factor(request)
+
+
+def _to_second_factor(request: HttpRequest) -> HttpResponse:
+    """A redirect to the page that sets up a second factor, as a whole page also for a request by htmx."""
     if getattr(request, "htmx", None):
         return HttpResponseClientRedirect(reverse("security"))
     return redirect("security")

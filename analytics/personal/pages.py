@@ -8,11 +8,11 @@ from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.decorators import actor_of, administered, signed_in, viewer_of
+from accounts.decorators import actor_of, administered, viewer_of, with_own_data
 from accounts.models import Role, User
 from accounts.places import NoPlaceError
 from accounts.sign_ins import sign_ins_of
@@ -29,11 +29,9 @@ logger = logging.getLogger(__name__)
 
 @require_safe
 @never_cache
-@signed_in
+@with_own_data
 def privacy(request: HttpRequest, person: User) -> HttpResponse:
     """What is recorded about oneself."""
-    if person.lacks_second_factor:
-        return redirect("security")
     return _page(request, person)
 
 
@@ -47,11 +45,9 @@ def member_privacy(request: HttpRequest, viewer: Viewer, person: User) -> HttpRe
 
 @require_safe
 @never_cache
-@signed_in
+@with_own_data
 def privacy_file(request: HttpRequest, person: User) -> HttpResponseBase:
     """One's own data, which everybody may have, also without the permission to export."""
-    if person.lacks_second_factor:
-        return redirect("security")
     return _file(request, person)
 
 
