@@ -137,6 +137,15 @@ def test_other_files(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_long_text_is_no_obstacle(admin: User, folder: Path, kind: str) -> None:
+    at = datetime(2026, 10, 1, 20, tzinfo=UTC)
+    record([call(at=at, organization="acme", metadata={"text": 'a "long"\r\none ' * 20_000})])
+    scheduled(admin, every="day", format=kind)
+    make_due(now=datetime(2026, 10, 2, 9, tzinfo=UTC))
+    assert (manifest_of(folder / ExportRun.objects.get().directory)["rows"]) == 1
+
+
 def test_a_finished_period_is_never_written_again(october: list[UsageEvent], admin: User, folder: Path) -> None:
     schedule = scheduled(admin)
     make_due(now=NOW)
