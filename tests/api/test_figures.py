@@ -144,9 +144,7 @@ def test_somebody_who_was_merged_is_the_one_who_has_the_calls(
     assert_sums(found, (e for e in ledger if in_range(e) and e.user_id in (ann.pk, ben.pk)), with_cost=True)
 
 
-def test_lines_have_a_limit_of_points(
-    ledger: list[UsageEvent], admin: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_have_a_limit_of_points(ledger: list[UsageEvent], admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
     models = len({e.model for e in ledger if in_range(e) and e.organization_id == admin.organization_id})
     monkeypatch.setattr(figures, "MOST_POINTS", 12 * models)
     assert len(person(admin).ask("series", **RANGE, limit=50)["series"]) == models
