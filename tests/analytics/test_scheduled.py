@@ -137,6 +137,12 @@ def test_other_files(
     )  # fmt: skip
 
 
+def test_the_files_are_not_for_everybody_on_the_server(october: list[UsageEvent], admin: User, folder: Path) -> None:
+    scheduled(admin, kind="focus")
+    make_due(now=NOW)
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o640}
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_a_long_text_is_no_obstacle(admin: User, folder: Path, kind: str) -> None:
     at = datetime(2026, 10, 1, 20, tzinfo=UTC)
