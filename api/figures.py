@@ -35,6 +35,8 @@ from api.summary import MANY, ORDERS, POPULAR, daily, days_of, latency, only, pr
 MOST = 1_000
 MOST_DAYS_BY_HOUR = 31
 MOST_LINES = 50
+MOST_POINTS = 40_000
+"""At most this number of points of all lines together; to tell as many takes about a second."""
 PERIODS = ("hour", "day", "week", "month")
 DIMENSIONS = {facet.name: facet.name for facet in FACETS if facet.has_menu}
 
@@ -71,7 +73,7 @@ class CostsView(Reading):
 
 class SeriesView(Reading):
     """The sums of every day or hour, of all requests and of each of the largest values of a dimension. Hours are told
-    of at most 31 days."""
+    of at most 31 days, and at most 40,000 points of all values together."""
 
     takes = (*FILTERS, GRAIN, BY, LINES)
     tells = SeriesShape
@@ -82,9 +84,11 @@ class SeriesView(Reading):
         if filters.grain_note:
             raise WrongParameterError(GRAIN.name, f"grain: {filters.grain_note}")
         report = Report(viewer, filters.selection)
-        largest = list(report.sums_by(dimension))[: LINES.of(request)]
+        total, largest = report.series(filters.grain), list(report.sums_by(dimension))[: LINES.of(request)]
+        if len(largest) * len(total) > MOST_POINTS:
+            hint = f"At most {MOST_POINTS:,} points are told. Choose a lower limit, or a shorter range."
+            raise WrongParameterError(LINES.name, f"limit: {hint}")
         found, names = report.series_by(dimension, largest, filters.grain), report.names(dimension, largest)
-        total = report.series(filters.grain)
         return {
             **days_of(filters.selection),
             "grain": filters.grain,
@@ -208,7 +212,7 @@ class UserView(Reading):
 
     def read(self, request: Request, viewer: Viewer, **where: Any) -> Any:
         person = User.objects.filter(pk=where["id"]).first()
-        narrowed = Viewer.nobody() if person is None else viewer.narrowed_to(person)
+        narrowed = Viewer.nobody() if person is None else viewer.narrowed_to(person.current)
         if not narrowed.sees_anything or not narrowed.user_ids:
             raise Http404
         return usage(narrowed, filters_of(request, narrowed).selection, compares=COMPARE.of(request))

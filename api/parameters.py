@@ -6,6 +6,7 @@ choice, an id that is no number.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from django.http import QueryDict
@@ -20,6 +21,7 @@ from api.problems import WrongParameterError
 
 T = TypeVar("T")
 DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DOLLARS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,17 @@ def place(name: str, parse: Callable[[str], T | None], *, means: str) -> Paramet
         return found
 
     return Parameter(name, means, {"type": "string", "minLength": 1}, None, read)
+
+
+def money(name: str, *, means: str) -> Parameter[Decimal | None]:
+    """A parameter that is an amount of dollars."""
+
+    def read(text: str) -> Decimal:
+        if not DOLLARS.fullmatch(text):
+            raise ValueError("write dollars with at most nine decimal places, such as 0.25.")
+        return Decimal(text)
+
+    return Parameter(name, means, {"type": "string", "pattern": f"^{DOLLARS.pattern}$"}, None, read)
 
 
 def text(name: str, *, longest: int = 200, means: str) -> Parameter[str]:

@@ -36,8 +36,6 @@ WHICH = choice(
 )
 SIZE = number("limit", default=100, most=1_000, means="At most this number of versions.")
 BEFORE = place("before", lambda given: id_of(given) or None, means="Versions entered before this one.")
-USUAL = {"enabled": True, "audio_minimum_seconds": 10, "provider": "groq"}
-"""What a new version has if nothing is said of it."""
 FIELDS = PriceVersionForm.Meta.fields
 
 
@@ -92,16 +90,18 @@ def _posted(data: Any) -> dict[str, Any]:
     """The values of a form, from those of JSON. WrongParameterError for what is no object, and for an unknown name."""
     if not isinstance(data, dict):
         raise WrongParameterError("body", "body: send an object with the fields of a price.")
+    asked = NewPriceShape(data=data)
     for name in data:
-        if name not in FIELDS:
-            raise WrongParameterError(name, f"There is no field {name[:50]!r}. Known are: {', '.join(FIELDS)}.")
-    return USUAL | {name: _text_of(value) for name, value in data.items()}
+        if name not in asked.fields:
+            raise WrongParameterError(name, f"There is no field {name[:50]!r}. Known are: {', '.join(asked.fields)}.")
+    asked.is_valid(raise_exception=True)
+    return {name: _text_of(value) for name, value in asked.validated_data.items()}
 
 
 def _text_of(value: Any) -> Any:
     """A value as somebody types it: numbers without an exponent, tools and their rates in one line."""
-    if isinstance(value, float):
-        return f"{Decimal(repr(value)):f}"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_text_of(rate)}" for name, rate in value.items())
     return value

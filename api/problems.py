@@ -52,6 +52,8 @@ def answer(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, DatabaseError):
         logger.exception("The API could not read the ledger.")
         error = UnavailableError()
+    elif isinstance(error, RecursionError):  # Nothing but a body can be nested so deeply.
+        error = exceptions.ParseError("The JSON is nested too deeply.")
     response = exception_handler(error, context)
     if response is None:
         logger.error("The API failed.", exc_info=error)

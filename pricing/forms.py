@@ -1,13 +1,18 @@
 """The form that adds one price version in the Django admin; the Pricing tab has ``pricing.sheet``."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils import timezone
 
 from pricing.models import Price
 from pricing.versions import entered_after, lock_prices, news_of
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LONGEST_PLAN = timedelta(days=3_660)
 
 
 class PriceVersionForm(forms.ModelForm[Price]):
@@ -42,6 +47,14 @@ class PriceVersionForm(forms.ModelForm[Price]):
         start = self.fields.get("effective_from")
         if start:  # The admin shows a stored version in a form without fields.
             start.required, start.initial, start.help_text = False, None, "UTC. Empty: from now on."
+
+    def clean_effective_from(self) -> datetime | None:
+        """None means now. PostgreSQL keeps times that Python cannot read, and one of them would make the whole price
+        list unreadable, to whatever records a call too."""
+        start: datetime | None = self.cleaned_data["effective_from"]
+        if start is not None and not EARLIEST <= start <= timezone.now() + LONGEST_PLAN:
+            raise ValidationError(f"Choose a time from {EARLIEST:%Y-%m-%d} on, and at most ten years ahead.")
+        return start
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

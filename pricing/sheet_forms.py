@@ -13,10 +13,9 @@ from django.utils import timezone
 from accounts.models import Organization
 from pricing.changes import Change
 from pricing.fields import DollarField, plain
+from pricing.forms import LONGEST_PLAN
 from pricing.models import Price, validate_typed_rate
 from pricing.units import PER_1K, Unit
-
-LONGEST_PLAN = timedelta(days=3_660)
 
 Key = tuple[str, str]
 """The provider and the model of a price."""

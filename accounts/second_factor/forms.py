@@ -1,8 +1,10 @@
 """The forms of second factors."""
 
+import json
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from accounts.forms import Styled
 
@@ -19,10 +21,20 @@ class CodeForm(Styled, forms.Form):
 class CredentialForm(forms.Form):
     """What the browser answers about a passkey. A script fills in the field."""
 
-    credential = forms.JSONField(max_length=LONGEST_CREDENTIAL, widget=forms.HiddenInput)
+    credential = forms.CharField(max_length=LONGEST_CREDENTIAL, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_id": "passkey-%s"} | kwargs)
+
+    def clean_credential(self) -> dict[str, Any]:
+        """The object. A field for JSON would measure the object instead of the text, and fail at a number."""
+        try:
+            found: Any = json.loads(self.cleaned_data["credential"])
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise ValidationError("This is no passkey.")
+        return found
 
 
 class PasskeyForm(Styled, CredentialForm):

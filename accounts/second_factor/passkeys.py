@@ -12,7 +12,7 @@ from fido2.webauthn import ResidentKeyRequirement, UserVerificationRequirement
 from accounts.models import User
 
 MAX_PASSKEYS = 10
-WRONG = (ValidationError, ValueError, TypeError, KeyError, AttributeError)
+WRONG = (ValidationError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What allauth and fido2 raise for an answer that is not one to our challenge, or is no answer at all."""
 
 

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.arrival import PENDING_SECONDS, arrive, checked_next
 from accounts.client_address import client_address
+from accounts.confirmation import CONFIRMED_AT
 from accounts.places import NoPlaceError, Places
 from accounts.second_factor.sign_in import VISITS
 from accounts.single_sign_on.claims import newcomer
@@ -56,7 +57,15 @@ def come_back(request: HttpRequest) -> HttpResponse:
         return _refused(request, error, NO_IDENTITY)
     except NotLetInError as error:
         return _refused(request, error, str(error))
-    return arrive(request, person, then or resolve_url("start"), is_proven=guest.has_second_factor)
+    answer = arrive(request, person, then or resolve_url("start"), is_proven=guest.has_second_factor)
+    _note_when(request, claims.get("auth_time"))
+    return answer
+
+
+def _note_when(request: HttpRequest, told: object) -> None:
+    """Whom the provider knew already, and did not ask, has not just proved who they are."""
+    if isinstance(told, int) and CONFIRMED_AT in request.session:
+        request.session[CONFIRMED_AT] = min(request.session[CONFIRMED_AT], told)
 
 
 def _check() -> None:

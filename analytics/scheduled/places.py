@@ -11,6 +11,8 @@ from storages.backends.s3 import S3Storage
 from analytics.models import ScheduledExport
 
 CHUNK_BYTES = 1 << 20
+FILE_MODE = 0o640
+"""Files in the folder are for the worker's user and its group. Django would let everybody on the server read them."""
 
 
 class NotConfiguredError(Exception):
@@ -28,7 +30,7 @@ def storage_of(place: str) -> Storage:
     if place not in dict(offered()):
         raise NotConfiguredError
     if place == ScheduledExport.Place.FOLDER:
-        return FileSystemStorage(location=settings.EXPORT_FOLDER)
+        return FileSystemStorage(settings.EXPORT_FOLDER, file_permissions_mode=FILE_MODE)
     bucket: Storage = S3Storage(
         bucket_name=settings.EXPORT_BUCKET,
         endpoint_url=settings.EXPORT_BUCKET_ENDPOINT or None,

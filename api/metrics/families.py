@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from analytics.reports import Counted, Counts, RateLimit, Times
-from ledger.rollups.counters import BOUNDS_MS
+from ledger.rollups.counters import BOUNDS_MS, OTHER
 
 OF_CALLS = ("provider", "model", "operation")
 OF_LIMITS = ("provider", "model")
@@ -37,7 +37,7 @@ def costs(calls: Sequence[Counted]) -> Iterator[Metric]:
     yield _counter("llm_cost_usd", "Cost in US dollars, as far as it is known.", calls, "cost_usd")
     yield _counter("llm_tool_cost_usd", "The part of the cost that built-in tools have.", calls, "tool_cost_usd")
     unpriced = GaugeMetricFamily("llm_unpriced_requests", "Calls without a whole cost, now.", labels=OF_CALLS)
-    for labels, number in _sums(calls, lambda row: row.unpriced).items():
+    for labels, number in _unpriced(calls).items():
         unpriced.add_metric(labels, number)
     yield unpriced
     yield _durations("llm_queue_time_ms", "Time in the provider's queue, in ms.", calls, "queue")
@@ -106,6 +106,20 @@ def _counter(name: str, text: str, calls: Sequence[Counted], what: str) -> Metri
     for labels, number in _sums(calls, lambda row: getattr(row, what)).items():
         family.add_metric(labels, float(number))
     return family
+
+
+def _unpriced(calls: Sequence[Counted]) -> dict[Labels, int]:
+    """The calls without a whole cost. Some of a model were counted as ``OTHER``, before it had a name; once they are
+    priced, they leave the model with less than nothing, which is taken off there."""
+    found = _sums(calls, lambda row: row.unpriced)
+    for labels in [labels for labels, number in found.items() if number < 0]:
+        provider, _, operation = labels
+        for other in ((provider, OTHER, operation), (OTHER, OTHER, operation)):
+            taken = min(max(0, found.get(other, 0)), -found[labels])
+            if taken:
+                found[labels] += taken
+                found[other] -= taken
+    return found
 
 
 def _sums(calls: Sequence[Counted], value_of: Callable[[Counted], int]) -> dict[Labels, int]:

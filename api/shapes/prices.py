@@ -20,7 +20,7 @@ def rate(help_text: str = "") -> serializers.DecimalField:
 
 
 def given_rate(help_text: str = "") -> serializers.DecimalField:
-    return serializers.DecimalField(None, 9, required=False, min_value=Decimal(0), help_text=help_text)
+    return serializers.DecimalField(None, 9, required=False, allow_null=True, min_value=Decimal(0), help_text=help_text)
 
 
 @example(PRICE)
@@ -52,7 +52,9 @@ class NewPriceShape(Shape):
 
     provider = serializers.CharField(required=False, default="groq")
     model = serializers.CharField(max_length=200)
-    organization = serializers.IntegerField(required=False, help_text="The id of one organization; else everybody's.")
+    organization = serializers.IntegerField(
+        required=False, allow_null=True, help_text="The id of one organization; else everybody's."
+    )
     input_usd_per_1k_tokens = given_rate()
     cached_input_usd_per_1k_tokens = given_rate("Without: the input price.")
     output_usd_per_1k_tokens = given_rate()
@@ -61,8 +63,8 @@ class NewPriceShape(Shape):
     usd_per_1k_characters = given_rate()
     tool_rates = serializers.DictField(child=serializers.DecimalField(None, 9), required=False)
     enabled = serializers.BooleanField(required=False, default=True)
-    effective_from = serializers.DateTimeField(required=False, help_text="Without: now.")
-    source_note = serializers.CharField(required=False, max_length=500)
+    effective_from = serializers.DateTimeField(required=False, allow_null=True, help_text="Without: now.")
+    source_note = serializers.CharField(required=False, allow_blank=True, max_length=500)
     newest_seen = serializers.IntegerField(
         required=False,
         help_text="The id of the newest version you know of: refused if somebody has added another since.",

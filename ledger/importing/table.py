@@ -17,6 +17,8 @@ NO_HEADER = (
     "The first line must name every column, each once, between commas, semicolons or tabs, and timestamp among them."
 )
 
+csv.field_size_limit(MAX_LINE)  # Python's own limit is less than the metadata of an exported event may have.
+
 # The line with which a CSV file for Excel may begin, and which names the delimiter.
 _SEPARATOR = re.compile(rb'"?sep=([^\w\s"\x80-\xff]|\t)"?[,;\t]*\r?\n?', re.IGNORECASE)
 

@@ -1,5 +1,7 @@
 """Codes of an app and recovery codes: set up, asked for, used once, limited, removed; and who must have a factor."""
 
+import base64
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -357,3 +359,24 @@ def test_keys_are_not_asked(for_admins: None, admin: User, acme: Organization) -
 
 def test_the_secret_of_the_tests_is_one(user: User) -> None:
     assert codes.counter_of(SECRET, code()) is not None
+
+
+DEEP = base64.urlsafe_b64encode(b"[" * 5_000).decode()
+RESPONSE = {"clientDataJSON": "e30", "authenticatorData": "AA", "signature": "AA", "userHandle": "AA"}
+
+
+@pytest.mark.parametrize(
+    "credential",
+    ["5", "1e999", "NaN", "[1]", '"x"', "[" * 5_000, '{"a":' * 3_000, '{"response": 5}',
+     json.dumps({"id": "AA", "rawId": "AA", "type": "public-key", "response": {**RESPONSE, "clientDataJSON": DEEP}}),
+     json.dumps({"id": 5, "rawId": "AA", "type": "public-key", "response": RESPONSE}),
+     json.dumps({"id": "AA", "rawId": "AA", "type": "public-key", "response": {**RESPONSE, "userHandle": 5}})],
+)  # fmt: skip
+def test_a_passkey_that_is_none_is_not_accepted(user: User, client: Client, credential: str) -> None:
+    assert client.get("/sign-in/passkey/").status_code == 200
+    answer = client.post("/sign-in/passkey/", {"credential": credential})
+    assert (answer.status_code, answer["Location"]) == (302, "/sign-in/")
+    signed = signed_in(user)
+    assert signed.get("/security/passkey/").status_code == 200
+    assert signed.post("/security/passkey/", {"name": "Laptop", "credential": credential}).status_code == 200
+    assert not Authenticator.objects.exists()

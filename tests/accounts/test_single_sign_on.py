@@ -298,6 +298,23 @@ def test_who_has_no_password_confirms_at_the_provider(company: IdentityProvider,
     assert client.get("/security/app/").status_code == 200
 
 
+@pytest.mark.parametrize(("ago", "is_confirmed"), [(5, True), (3_600, False)])
+def test_who_was_not_asked_by_the_provider_has_confirmed_nothing(
+    ago: int, is_confirmed: bool, settings: Settings, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider lets whoever is signed in there through, also somebody else at a computer that was left alone."""
+    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
+    claims = {"auth_time": int(time.time()) - ago}
+    with identity_provider(lambda told, key: jwt.encode(told | claims, key, "RS256", {"kid": KID})) as server:
+        use(server, settings)
+        settings.OIDC_ORGANIZATION = "acme"
+        server.knows("d-30", **DORA)
+        client = Client()
+        come(client, server, "d-30")
+    assert is_signed_in(client)
+    assert (client.get("/security/app/").status_code == 200) == is_confirmed
+
+
 # Who does not come from there
 
 

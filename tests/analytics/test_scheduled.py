@@ -137,6 +137,21 @@ def test_other_files(
     )  # fmt: skip
 
 
+def test_the_files_are_not_for_everybody_on_the_server(october: list[UsageEvent], admin: User, folder: Path) -> None:
+    scheduled(admin, kind="focus")
+    make_due(now=NOW)
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o640}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_long_text_is_no_obstacle(admin: User, folder: Path, kind: str) -> None:
+    at = datetime(2026, 10, 1, 20, tzinfo=UTC)
+    record([call(at=at, organization="acme", metadata={"text": 'a "long"\r\none ' * 20_000})])
+    scheduled(admin, every="day", format=kind)
+    make_due(now=datetime(2026, 10, 2, 9, tzinfo=UTC))
+    assert (manifest_of(folder / ExportRun.objects.get().directory)["rows"]) == 1
+
+
 def test_a_finished_period_is_never_written_again(october: list[UsageEvent], admin: User, folder: Path) -> None:
     schedule = scheduled(admin)
     make_due(now=NOW)

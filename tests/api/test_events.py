@@ -14,7 +14,8 @@ from ledger.event_columns import COST_COLUMNS
 from ledger.models import UsageEvent
 from ledger.recording.record import record
 from tests.api.asking import Asker, key, member, person
-from tests.ledger.calls import NOON, call
+from tests.ledger.calls import NOON, call, usage
+from tests.pricing.prices import make_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,3 +114,19 @@ def test_sessions_are_those_of_the_page(admin: User, user: User, acme: Organizat
     assert person(user).ask("sessions", 400, sort="cost")["parameter"] == "sort"
     project = Project.objects.create(organization=acme, slug="p", name="P")
     key(acme, project=project).ask("sessions", 403)
+
+
+def test_sessions_are_found_by_what_they_cost(admin: User, user: User) -> None:
+    make_price("priced/a")
+    used = [(f"s{n}", usage(1_000 * n)) for n in range(1, 6)]
+    record(call("priced/a", organization="acme", user=user.handle, session_id=name, usage=of) for name, of in used)
+    asker, query = person(admin), {**ALL, "limit": 500}
+    costs = {s["session_id"]: Decimal(s["cost_usd"]) for s in asker.ask("sessions", **query)["sessions"]}
+    least, most = sorted(costs.values())[1], sorted(costs.values())[-2]
+    found = asker.ask("sessions", **query, cost_min=f"{least:f}", cost_max=f"{most:f}")["sessions"]
+    within = {name for name, cost in costs.items() if least <= cost <= most}
+    assert {s["session_id"] for s in found} == within != costs.keys()
+    assert asker.ask("sessions", 400, cost_min="2", cost_max="1")["parameter"] == "cost_max"
+    assert asker.ask("sessions", 400, cost_min="1e3")["parameter"] == "cost_min"
+    for name in ("cost_min", "cost_max"):
+        assert person(user).ask("sessions", 400, **{name: "1"})["parameter"] == name

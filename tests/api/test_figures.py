@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from accounts.models import Organization, Project, User
+from api import figures
 from ledger.models import UsageEvent
+from ledger.upkeep.merges import merge
 from tests.api.asking import Asker, key, member, person
 from tests.ledger.calls import summed
 
@@ -131,6 +133,24 @@ def test_one_person(ledger: list[UsageEvent], admin: User, acme: Organization, g
     found = person(admin).ask(f"users/{ann.pk}", **RANGE)
     assert_sums(found, (e for e in ledger if in_range(e) and e.user_id == ann.pk), with_cost=True)
     person(admin).ask(f"users/{eve.pk}", 404)
+
+
+def test_somebody_who_was_merged_is_the_one_who_has_the_calls(
+    ledger: list[UsageEvent], admin: User, super_admin: User, acme: Organization
+) -> None:
+    ann, ben = (User.objects.get(organization=acme, handle=name) for name in ("ann", "ben"))
+    merge(ann, ben, by=super_admin)
+    found = person(admin).ask(f"users/{ann.pk}", **RANGE)
+    assert_sums(found, (e for e in ledger if in_range(e) and e.user_id in (ann.pk, ben.pk)), with_cost=True)
+
+
+def test_lines_have_a_limit_of_points(ledger: list[UsageEvent], admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = len({e.model for e in ledger if in_range(e) and e.organization_id == admin.organization_id})
+    monkeypatch.setattr(figures, "MOST_POINTS", 12 * models)
+    assert len(person(admin).ask("series", **RANGE, limit=50)["series"]) == models
+    monkeypatch.setattr(figures, "MOST_POINTS", 12 * models - 1)
+    assert person(admin).ask("series", 400, **RANGE, limit=50)["parameter"] == "limit"
+    person(admin).ask("series", **RANGE, limit=models - 1)
 
 
 def test_an_admin_compares_periods(ledger: list[UsageEvent], admin: User) -> None:

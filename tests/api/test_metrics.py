@@ -18,6 +18,7 @@ from analytics.reports.selection import Selection
 from api.metrics import view
 from groq_client.call import RateLimit
 from ledger.recording.record import record
+from ledger.upkeep.price_backfill import BackfillRequest, price_events
 from tests.cast import signed_in
 from tests.ledger.calls import MODEL, NOON, call, failed, timed_out, usage
 from tests.ledger.folding import fold_now
@@ -173,6 +174,18 @@ def test_it_says_what_the_page_says(ledger: None) -> None:
     assert total(samples, "experiment_runs_total", organization="globex", experiment="b") == 1
     assert total(samples, "llm_recorder_database_up") == 1
     assert total(samples, "llm_recorder_tail_events") == 0
+
+
+def test_nothing_is_unpriced_once_all_is_priced(acme: Organization) -> None:
+    """A model has no name of its own before it has answered, so its calls until then are those of another."""
+    record([call("late/m", organization="acme", status="error", error_code="cancelled")])
+    fold_now()
+    record([call("late/m", organization="acme")])
+    fold_now()
+    assert total(scraped(), "llm_unpriced_requests") == 2
+    price_events(BackfillRequest(make_price("late/m")), acme, by=None)
+    unpriced = [value for (name, _), value in scraped().items() if name == "llm_unpriced_requests"]
+    assert unpriced == [0, 0]
 
 
 def test_it_tells_of_the_recorder_and_the_processes(ledger: None) -> None:

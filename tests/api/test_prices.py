@@ -96,6 +96,46 @@ def test_a_super_admin_adds_a_price(super_admin: User, admin: User, acme: Organi
     assert Price.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("wrong", "parameter"),
+    [
+        # PostgreSQL would keep these times, and nothing that reads prices could read them: not even recording a call.
+        ({"effective_from": "0001-01-01T00:00:00+14:00"}, "effective_from"),
+        ({"effective_from": "9999-12-31T23:59:59-14:00"}, "effective_from"),
+        ({"effective_from": "1999-12-31T00:00:00Z"}, "effective_from"),
+        ({"effective_from": "2999-01-01T00:00:00Z"}, "effective_from"),
+        ({"effective_from": 5}, "effective_from"),
+        ({"model": "\ud800"}, "model"),
+        ({"model": ["m"]}, "model"),
+        ({"model": {"a": 1}}, "model"),
+        ({"source_note": "\ud800"}, "source_note"),
+        ({"enabled": "perhaps"}, "enabled"),
+        ({"input_usd_per_1k_tokens": [1]}, "input_usd_per_1k_tokens"),
+        ({"tool_rates": [1]}, "tool_rates"),
+    ],
+)
+def test_a_price_that_nobody_could_read_is_refused(super_admin: User, wrong: dict[str, Any], parameter: str) -> None:
+    told = posted(person(super_admin), "prices", {"model": "m", "input_usd_per_1k_tokens": 1} | wrong, 400)
+    assert told["parameter"] == parameter
+    assert not Price.objects.exists()
+
+
+def test_who_has_not_seen_the_newest_price_is_told(super_admin: User) -> None:
+    seen = make_price("m")
+    newer = make_price("m", input_usd_per_1k_tokens=Decimal(2))
+    body = {"model": "m", "input_usd_per_1k_tokens": None, "output_usd_per_1k_tokens": 1}
+    assert posted(person(super_admin), "prices", body | {"newest_seen": seen.pk}, 400)["parameter"] == "newest_seen"
+    posted(person(super_admin), "prices", body | {"newest_seen": newer.pk}, 201)
+
+
+@pytest.mark.parametrize("path", ["estimate-cost", "prices"])
+@pytest.mark.parametrize("body", ["[" * 200_000, '{"a":' * 5_000, "[" * 980 + "]" * 980])
+def test_a_body_that_is_nested_too_deeply_is_refused(super_admin: User, path: str, body: str) -> None:
+    response = person(super_admin).client.post(ROOT + path, body, content_type="application/json")
+    assert response.status_code == 400, response.content.decode()
+    assert_fits(ROOT + path, response)
+
+
 def test_a_forged_price_is_refused(super_admin: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(super_admin)

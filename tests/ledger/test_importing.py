@@ -113,6 +113,13 @@ def test_a_text_is_read_however_it_is_written(text: str, written: tuple[str, str
     assert read == (text.replace("\r", "\n") if ends_with_returns else text)
 
 
+def test_long_metadata_of_an_export_is_read() -> None:
+    text = "x" * 500_000
+    line = Line(2, f'2026-11-01T00:00:00Z,"{{""text"": ""{text}""}}"'.encode(), 0)
+    (item,) = records(Table(["timestamp", "metadata"]), iter([line]))
+    assert item.found == {"timestamp": "2026-11-01T00:00:00Z", "metadata": {"text": text}}
+
+
 def test_half_a_character_spoils_its_line_alone() -> None:
     content = "\ufeffa\nb\ud800\nc\n".encode("utf-16-le", "surrogatepass") + b"d"
     lines = [line.content for line in lines_of(content)]
