@@ -18,6 +18,8 @@ from ledger.event_columns import DOLLARS, FLAGS, JSON, TEXTS, TIMES
 
 GROUP_BYTES = 8 << 20
 """A row group is made of this much text, which is about 17,000 rows."""
+UNIQUE = frozenset({"timestamp", "request_id", "provider_request_id", "response_id"})
+"""Columns whose values hardly ever repeat, so that a dictionary of them would only make the file larger."""
 MONEY = pa.decimal128(19, 9)
 OTHERS = {
     "day": pa.date32(),
@@ -39,7 +41,11 @@ def export_parquet(log: Log) -> Generator[bytes, None, None]:
     schema = pa.schema([(name, MONEY if name in DOLLARS else kind) for name, kind in read.items()])
     rows = copied(log, ", ".join(f'{_plain(name, sql)} AS "{name}"' for name, sql in columns), "FORMAT csv")
     sink = Sink()
-    with ThreadPoolExecutor(1, "parquet") as helper, parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+    repeating = [name for name in read if name not in UNIQUE]
+    with (
+        ThreadPoolExecutor(1, "parquet") as helper,
+        parquet.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repeating) as writer,
+    ):
         # PostgreSQL sends the next row group while Arrow works on this one, which does not hold Python's lock.
         work: list[Future[None]] = []
         for text in _groups(rows):
