@@ -18,6 +18,8 @@ import boto3
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
+from django.utils import timezone
 from moto.server import ThreadedMotoServer
 from procrastinate.contrib.django import app
 
@@ -135,6 +137,17 @@ def test_other_files(
         ["2026-10-01_2026-10-31"] if "every" not in more
         else ["2026-09-28_2026-10-04", "2026-10-05_2026-10-11", "2026-10-12_2026-10-18", "2026-10-19_2026-10-25"]
     )  # fmt: skip
+
+
+def test_the_command_says_whether_all_is_made(
+    october: list[UsageEvent], admin: User, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduled(admin, kind="table", by="model")
+    call_command("make_exports")
+    assert capsys.readouterr().out == "All exports of periods that are over are finished.\n"
+    ExportRun.objects.update(finished_at=None, retry_at=timezone.now() + timedelta(hours=1))
+    with pytest.raises(CommandError, match=r"^Unfinished: \d+\. The page Exports of the organization says why\.$"):
+        call_command("make_exports")
 
 
 def test_a_finished_period_is_never_written_again(october: list[UsageEvent], admin: User, folder: Path) -> None:
