@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.http import ConditionalGetMiddleware
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
+from rest_framework.exceptions import NotFound
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -70,7 +72,7 @@ class NowhereView(Door):
     schema = None  # type: ignore[assignment]  # the document leaves it out
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise Http404
+        raise NotFound(f"There is no such address. {reverse('api-docs')} lists all of them.")
 
 
 class Reading(Door):

@@ -125,6 +125,17 @@ def check_export_folder(app_configs: object, **kwargs: Any) -> list[CheckMessage
 
 
 @register(Tags.database)
+def check_room_for_pages(app_configs: object, **kwargs: Any) -> list[CheckMessage]:
+    """Warns if exports may hold all connections of a process: its pages would wait until an export ends."""
+    connections_held = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
+    if connections_held > settings.MAX_EXPORTS:
+        return []
+    hint = "Set DATABASE_POOL_SIZE to more than MAX_EXPORTS."
+    message = f"{settings.MAX_EXPORTS} exports at once leave pages none of the {connections_held} connections."
+    return [checks.Warning(message, hint=hint, id="usage_dashboard.W003")]
+
+
+@register(Tags.database)
 def check_default_organization(
     app_configs: object, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:

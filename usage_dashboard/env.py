@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -53,8 +54,28 @@ def choice(name: str, values: Sequence[str]) -> str:
     """One of a few values, by default the first of them."""
     value = text(name, values[0]).lower()
     if value not in values:
-        raise ImproperlyConfigured(f"{name} must be {' or '.join(values)}, not {value!r}.")
+        raise ImproperlyConfigured(f"{name} must be {_either(values)}, not {value!r}.")
     return value
+
+
+def _either(values: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(values[:-1]), values[-1])))
+
+
+def address(name: str) -> str:
+    """The address of another service, or nothing. The message does not quote it, since it may hold a password."""
+    value = text(name)
+    if value and not _is_web_address(value):
+        raise ImproperlyConfigured(f"{name} must be a whole address, such as https://example.com.")
+    return value
+
+
+def _is_web_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def words(name: str, default: str = "") -> list[str]:

@@ -180,7 +180,7 @@ API_REQUESTS_PER_MINUTE = env.number("API_REQUESTS_PER_MINUTE", 600, minimum=1)
 EXPORT_STALL_SECONDS = env.number("EXPORT_STALL_SECONDS", 60, minimum=1)
 EXPORT_FOLDER = env.text("EXPORT_FOLDER")
 EXPORT_BUCKET = env.text("EXPORT_BUCKET")
-EXPORT_BUCKET_ENDPOINT = env.text("EXPORT_BUCKET_ENDPOINT")
+EXPORT_BUCKET_ENDPOINT = env.address("EXPORT_BUCKET_ENDPOINT")
 EXPORT_BUCKET_REGION = env.text("EXPORT_BUCKET_REGION")
 EXPORT_BUCKET_KEY_ID = env.text("EXPORT_BUCKET_KEY_ID")
 EXPORT_BUCKET_SECRET = env.text("EXPORT_BUCKET_SECRET")
@@ -189,7 +189,7 @@ METRICS_NAMES = env.choice("METRICS_NAMES", ("llm", "opentelemetry"))
 METRICS_MODELS = env.number("METRICS_MODELS", 50)
 METRICS_EXPERIMENTS = env.number("METRICS_EXPERIMENTS", 200)
 GROQ_API_KEY = env.text("GROQ_API_KEY")
-GROQ_BASE_URL = env.text("GROQ_BASE_URL")
+GROQ_BASE_URL = env.address("GROQ_BASE_URL")
 GATEWAY = env.flag("GATEWAY", default=True)
 GATEWAY_BODY_MB = env.number("GATEWAY_BODY_MB", 20, minimum=1)
 GATEWAY_BODY_SECONDS = env.number("GATEWAY_BODY_SECONDS", 60, minimum=1)
@@ -404,11 +404,12 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Traces and the log (usage_dashboard.tracing, usage_dashboard.logs).
-TRACES_URL = env.text("TRACES_URL")
+TRACES_URL = env.address("TRACES_URL")
 TRACES_HEADERS = env.pairs("TRACES_HEADERS")
 TRACES_PERCENT = env.number("TRACES_PERCENT", 100, maximum=100)
 
 LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"))
+LOG_LEVEL = env.choice("LOG_LEVEL", ("warning", "debug", "info", "error", "critical")).upper()
 LOG_REQUESTS = env.flag("LOG_REQUESTS")
 LOGGING = {
     "version": 1,
@@ -426,7 +427,7 @@ LOGGING = {
         "of_request": {"()": "usage_dashboard.logs.OfRequest"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["of_request"]}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "usage": {"level": "INFO" if USAGE_DEBUG else "WARNING"},
         "usage.sign_in": {"level": "INFO"},

@@ -1,13 +1,32 @@
 """Options and error messages that several commands share."""
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 
 import psycopg
 from django.core.management.base import CommandError
 from django.db import InterfaceError, OperationalError
 
 from accounts.models import Organization
+
+
+def day(text: str) -> date:
+    """The date that an option says."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"write the date as year-month-day, such as 2026-11-02, not {text!r}") from None
+
+
+def moment(text: str) -> datetime:
+    """The moment that an option says, in UTC unless it names another zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"write the moment like 2026-11-02T14:30, not {text!r}") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def organizations_named(slug: str | None) -> list[Organization] | None:

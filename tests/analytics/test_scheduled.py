@@ -18,6 +18,8 @@ import boto3
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
+from django.utils import timezone
 from moto.server import ThreadedMotoServer
 from procrastinate.contrib.django import app
 
@@ -150,6 +152,17 @@ def test_a_long_text_is_no_obstacle(admin: User, folder: Path, kind: str) -> Non
     scheduled(admin, every="day", format=kind)
     make_due(now=datetime(2026, 10, 2, 9, tzinfo=UTC))
     assert (manifest_of(folder / ExportRun.objects.get().directory)["rows"]) == 1
+
+
+def test_the_command_says_whether_all_is_made(
+    october: list[UsageEvent], admin: User, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduled(admin, kind="table", by="model")
+    call_command("make_exports")
+    assert capsys.readouterr().out == "All exports of periods that are over are finished.\n"
+    ExportRun.objects.update(finished_at=None, retry_at=timezone.now() + timedelta(hours=1))
+    with pytest.raises(CommandError, match=r"^Unfinished: \d+\. The page Exports of the organization says why\.$"):
+        call_command("make_exports")
 
 
 def test_a_finished_period_is_never_written_again(october: list[UsageEvent], admin: User, folder: Path) -> None:

@@ -27,6 +27,13 @@ def test_whoever_is_nobody_is_told_how_to_come_in(acme: Organization, stranger: 
     person(stranger).ask("me", 403)
 
 
+def test_an_address_that_is_none_leads_to_the_list_of_all(acme: Organization) -> None:
+    response = Client().get("/api/v1/usages")
+    assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
+    assert response.json()["detail"] == "There is no such address. /api/v1/docs/ lists all of them."
+    assert key(acme).ask("models/nope", 404)["detail"] == "There is nothing here that you may see."
+
+
 def test_everybody_learns_what_they_may_see(admin: User, user: User, acme: Organization, super_admin: User) -> None:
     assert person(super_admin).ask("me")["role"] == "Super Admin"
     told = person(user).ask("me")

@@ -1,5 +1,6 @@
 """The units for systemd: read by systemd itself, and with the commands of docker-compose.yml."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -60,3 +61,26 @@ def test_they_run_what_the_containers_run() -> None:
     assert command("worker") == services["worker"]["command"]
     of_image = next(command_of(rest) for word, rest in stages()[-1].steps if word == "CMD")
     assert command("web") == [word.replace("0.0.0.0:", "127.0.0.1:") for word in of_image]
+
+
+def test_a_command_has_the_settings_the_data_and_the_user_of_the_units(tmp_path: Path) -> None:
+    """systemd-run needs a running systemd, so one that writes down its arguments stands in for it."""
+    stand_in = tmp_path / "systemd-run"
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    stand_in.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    script = ROOT / "deploy" / "systemd" / "groq-usage"
+    done = subprocess.run([script, "health"], env={"PATH": path}, capture_output=True, text=True, check=True)
+    arguments = done.stdout.splitlines()
+    assert arguments[-3:] == ["/opt/groq-usage/.venv/bin/python", "manage.py", "health"]
+    web = UNITS["groq-usage-web"]
+    for option, setting in (("uid", "User"), ("gid", "Group"), ("working-directory", "WorkingDirectory")):
+        assert f"--{option}={value_of(web, setting)}" in arguments
+    assert f"--property=EnvironmentFile={value_of(web, 'EnvironmentFile')}" in arguments
+    set_by_it = {argument.removeprefix("--setenv=") for argument in arguments if argument.startswith("--setenv=")}
+    assert set_by_it == {word for word in value_of(web, "Environment").split() if not word.startswith("WEB_")}
+
+
+def value_of(unit: str, setting: str) -> str:
+    (value,) = re.findall(rf"^{setting}=(.*)", unit, re.MULTILINE)
+    return str(value)

@@ -98,13 +98,14 @@ def running(command: list[str], **settings: str) -> Iterator[None]:
 
 
 def text_of(address: str) -> str:
-    """The page at the address, once somebody answers."""
+    """The page at the address, once somebody answers. gunicorn listens before its worker is there to answer, which on a
+    busy machine takes longer than one attempt waits."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:
             with urlopen(address, timeout=30) as answer:
                 return str(answer.read().decode())
-        except URLError:
+        except (URLError, TimeoutError):
             assert time.monotonic() < deadline, address
             time.sleep(0.2)
 

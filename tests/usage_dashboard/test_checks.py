@@ -16,6 +16,7 @@ from usage_dashboard.checks import (
     check_hosts,
     check_https,
     check_organizations_of_single_sign_on,
+    check_room_for_pages,
     check_secret_key,
     check_single_sign_on,
     refuse_unsafe_start,
@@ -155,3 +156,12 @@ def test_a_companys_other_hosts_are_bound_only_on_demand(given: dict[str, str], 
     program = f"from django.conf import settings; print([getattr(settings, name) for name in {names}])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == str([31_536_000, for_all, for_all, ["security.W005", "security.W021"]]), done.stderr
+
+
+def test_exports_leave_pages_a_connection(settings: Settings) -> None:
+    held = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
+    settings.MAX_EXPORTS = held - 1
+    assert check_room_for_pages(None) == []
+    settings.MAX_EXPORTS = held
+    (warning,) = check_room_for_pages(None)
+    assert warning.id == "usage_dashboard.W003"

@@ -93,3 +93,24 @@ def test_value_and_file_together_are_refused(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("SETTING_FILE", str(tmp_path / "secret"))
     with pytest.raises(ImproperlyConfigured, match="SETTING or SETTING_FILE, not both"):
         env.text("SETTING")
+
+
+@pytest.mark.parametrize("value", ["example.com", "ftp://example.com", "https://", "http://[::1", "//example.com"])
+def test_what_is_no_whole_address(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SETTING", value)
+    with pytest.raises(ImproperlyConfigured, match=r"SETTING must be a whole address, such as https://example\.com\."):
+        env.address("SETTING")
+
+
+@pytest.mark.parametrize("value", ["", "https://example.com", "http://127.0.0.1:4318/v1/traces"])
+def test_an_address(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SETTING", value)
+    assert env.address("SETTING") == value
+
+
+def test_a_choice_tells_all_that_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETTING", "d")
+    with pytest.raises(ImproperlyConfigured, match="SETTING must be a, b or c, not 'd'"):
+        env.choice("SETTING", ("a", "b", "c"))
+    monkeypatch.setenv("SETTING", "B")
+    assert env.choice("SETTING", ("a", "b", "c")) == "b"

@@ -2,13 +2,18 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 
 class Command(BaseCommand):
     help = "Make the scheduled exports of all periods that are over. Finished ones are left as they are."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        from analytics.models import ExportRun
         from analytics.scheduled.run import make_due
 
         make_due()
+        unfinished = ExportRun.objects.filter(finished_at=None).count()
+        if unfinished:
+            raise CommandError(f"Unfinished: {unfinished}. The page Exports of the organization says why.")
+        self.stdout.write("All exports of periods that are over are finished.")

@@ -2,14 +2,14 @@
 
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from ledger.management.options import can_be_run_again, organizations_named
+from ledger.management.options import can_be_run_again, day, moment, organizations_named
 from ledger.upkeep.price_backfill import BackfillRequest, BackfillResult, UnusablePriceError, preview, price_events
 from pricing.fields import dollars
 from pricing.models import DEFAULT_PROVIDER, Price
@@ -30,13 +30,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--at-version",
             dest="at",
-            type=_moment,
+            type=moment,
             metavar="MOMENT",
             help="with --model: the version in force at this moment, UTC unless it says otherwise; default now",
         )
         parser.add_argument("--organization", metavar="SLUG", help="only this one")
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, metavar="DATE", default=date.min)
-        parser.add_argument("--to", dest="last", type=date.fromisoformat, metavar="DATE", default=date.max)
+        parser.add_argument("--from", dest="first", type=day, metavar="DATE", default=date.min)
+        parser.add_argument("--to", dest="last", type=day, metavar="DATE", default=date.max)
         parser.add_argument("--by", metavar="USERNAME", help="who does this, for the audit trail")
         parser.add_argument("--dry-run", action="store_true", help="only show what would change")
         parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -113,11 +113,6 @@ def _line(price: Price, result: BackfillResult, verb: str) -> str:
     if result.in_part:
         line += f"; {result.in_part:,} in part"
     return f"{line}; {result.left:,} stay unpriced" if result.left else line
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _person(username: str | None) -> User | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from ledger.management.options import can_be_run_again, organizations_named
+from ledger.management.options import can_be_run_again, day, organizations_named
 from ledger.upkeep.reconciliation import Drift, reconcile
 
 
@@ -20,8 +20,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--organization", metavar="SLUG", help="only this one")
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, metavar="DATE", help="first local day")
-        parser.add_argument("--to", dest="last", type=date.fromisoformat, metavar="DATE", help="last local day")
+        parser.add_argument("--from", dest="first", type=day, metavar="DATE", help="first local day")
+        parser.add_argument("--to", dest="last", type=day, metavar="DATE", help="last local day")
         parser.add_argument("--repair", action="store_true", help="make sums what the events say")
 
     @can_be_run_again()

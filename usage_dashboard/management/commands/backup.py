@@ -27,6 +27,8 @@ class Command(BaseCommand):
         parser.add_argument("--tools", type=Path, metavar="DIR", help="where pg_dump is, if not in the usual place")
 
     def handle(self, *, file: Path, tools: Path | None, **options: Any) -> None:
+        if not file.parent.is_dir():
+            raise CommandError(f"There is no directory {file.parent}. Make it first: mkdir -p {file.parent}")
         unfinished = file.with_name(f"{file.name}.unfinished")  # An incomplete backup must not look complete.
         try:
             os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
