@@ -4,8 +4,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT := 8000
 # Tests have data of their own: they never touch what `make demo` keeps under var/. They delete what they made, and no
-# vacuum comes in between by chance: it would change which rows come first where nothing says so.
-TEST_ENVIRONMENT := env -u GROQ_API_KEY -u GROQ_BASE_URL VAR_DIR="$(CURDIR)/var/test" COMPRESS_STATIC=0 \
+# vacuum comes in between by chance: it would change which rows come first where nothing says so. They start hundreds of
+# processes, each of which would compile two thousand modules where the environment forbids to keep bytecode.
+TEST_ENVIRONMENT := env -u GROQ_API_KEY -u GROQ_BASE_URL -u PYTHONDONTWRITEBYTECODE VAR_DIR="$(CURDIR)/var/test" \
+	PYTHONPYCACHEPREFIX="$(CURDIR)/var/test/bytecode" COMPRESS_STATIC=0 \
 	EMBEDDED_POSTGRES_SETTINGS=fsync=off,autovacuum=off
 # The versions of Groq's SDK on which the client is tested too, beside the one of the lock.
 OLDER_SDKS := $(patsubst tests/groq_client/older_sdks/%.txt,$(VENV)/sdks/%.installed,\

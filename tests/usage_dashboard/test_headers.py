@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from tests.cast import signed_in
@@ -49,7 +50,8 @@ def test_trace_is_not_answered(user: User) -> None:
 
 
 @pytest.mark.parametrize("path", ["/static/", "/static/css/", "/.git/config", "/manage.py", "/static/../manage.py"])
-def test_nothing_but_static_files_is_served(db: None, path: str) -> None:
+def test_nothing_but_static_files_is_served(db: None, path: str, settings: Settings) -> None:
+    settings.WHITENOISE_AUTOREFRESH = False  # as in production
     assert Client().get(path).status_code == 404
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 from accounts.api_keys import add_secret, create
@@ -15,7 +16,7 @@ from groq_client.call import Call
 from ledger.models import UsageEvent
 from ledger.recording.record import record
 from pricing.models import Price
-from tests.cast import make_user
+from tests.cast import make_user, signed_in
 from tests.ledger.calls import call, failed, usage
 
 NOW = datetime.now(UTC) - timedelta(minutes=5)
@@ -44,6 +45,8 @@ class World:
     globex: Tenant
     super_admin: User
     stranger: User
+    sessions: dict[User, str]
+    """Of those who look: to sign in takes longer than to see most pages."""
 
 
 def make_world() -> World:
@@ -57,12 +60,11 @@ def make_world() -> World:
         model="shared/model", input_usd_per_1k_tokens=Decimal("0.777"), output_usd_per_1k_tokens=Decimal("0.777"),
         effective_from=NOW - timedelta(days=400), source_note="everybody's price",
     )  # fmt: skip
-    return World(
-        _tenant(acme, "ann", "ben", "boss", super_admin),
-        _tenant(globex, "eve", "fay", "chief", super_admin),
-        super_admin,
-        make_user("sam"),
-    )
+    tenants = _tenant(acme, "ann", "ben", "boss", super_admin), _tenant(globex, "eve", "fay", "chief", super_admin)
+    stranger = make_user("sam")
+    looking = (stranger, tenants[0].user, tenants[0].admin, super_admin)
+    sessions = {person: signed_in(person).cookies[settings.SESSION_COOKIE_NAME].value for person in looking}
+    return World(*tenants, super_admin, stranger, sessions)
 
 
 def unmake_world() -> None:
