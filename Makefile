@@ -30,7 +30,7 @@ LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-annotate --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit environments pytest kill-trials hostile api-cases bench bench-gateway screenshots docs release-check format lock clean
+.PHONY: help demo test lint audit environments pytest kill-trials hostile api-cases bench bench-gateway screenshots docs release-check plotly format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -99,6 +99,10 @@ docs: $(VENV)/dev.installed ## docs/ as a site in var/site, with the programs of
 
 release-check: $(VENV)/dev.installed ## build wheel and sdist of both distributions, install them in fresh environments and run them
 	$(TEST_ENVIRONMENT) $(RUN) -m tests.release.check
+
+plotly: ## static/vendor/plotly/plotly.min.js, of the parts of Plotly that the charts use (bundles/plotly)
+	@mkdir -p var/plotly && cp bundles/plotly/* var/plotly
+	@cd var/plotly && npm ci --silent --ignore-scripts --no-audit --no-fund && node build.mjs "$(CURDIR)/static/vendor/plotly/plotly.min.js"
 
 format: $(VENV)/dev.installed ## put the code into shape
 	$(RUN) -m ruff check --fix .

@@ -162,7 +162,7 @@
       ], layout(revision, {
         showlegend: true,
         yaxis: whole(requests),
-        yaxis2: { overlaying: "y", side: "right", rangemode: "tozero", showgrid: false, fixedrange: true, minallowed: 0, ...shares(Math.max(...rate)) },
+        yaxis2: { overlaying: "y", side: "right", ticklabelstandoff: 10, rangemode: "tozero", showgrid: false, fixedrange: true, minallowed: 0, ...shares(Math.max(...rate)) },
       })];
     },
     models({ models }, revision, measure) {
