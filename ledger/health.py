@@ -22,6 +22,7 @@ from ledger.journal.files import journals_now, number_of_lines
 from ledger.models import Reconciliation
 from ledger.rollups import tail_state
 from ledger.tasks import last_heartbeat, waiting_since
+from ledger.wording import counted
 
 logger = logging.getLogger("usage.health")
 
@@ -172,8 +173,8 @@ def _journals() -> Iterator[Finding]:
     if journals.oldest_seconds > BACKLOG_SECONDS:
         level = Level.RED if journals.oldest_seconds > STALE_SECONDS else Level.WARNING
         text = (
-            f"{journals.waiting} journals of ended processes wait to be replayed,"
-            f" the oldest for {journals.oldest_seconds / 60:.0f} minutes."
+            f"{counted(journals.waiting, 'journal')} of ended processes to be replayed,"
+            f" the oldest for {counted(round(journals.oldest_seconds / 60), 'minute')}."
         )
         yield Finding(
             "backlog", level, text, "manage.py worker replays journals every minute, manage.py replay_journal at once."
@@ -189,12 +190,11 @@ def _dead_letters() -> Iterator[Finding]:
     path = settings.JOURNAL_DIR / dead_letters.DEAD_LETTERS
     if lines := number_of_lines(path):
         hint = f"Look into {path}, then manage.py replay_journal --dead-letters, or remove the file."
-        yield Finding("dead letters", Level.RED, f"{lines} calls could not be recorded and are dead letters.", hint)
+        yield Finding("dead letters", Level.RED, f"{counted(lines, 'call')} could not be recorded: dead letters.", hint)
     elif dead_letters.number_kept:
         hint = "Each is in the log, whole."
-        yield Finding(
-            "dead letters", Level.RED, f"{dead_letters.number_kept} calls could not even be kept in a file.", hint
-        )
+        text = f"{counted(dead_letters.number_kept, 'call')} could not even be kept in a file."
+        yield Finding("dead letters", Level.RED, text, hint)
     else:
         yield Finding("dead letters", Level.OK, "Every call could be recorded.")
 
@@ -204,7 +204,7 @@ def _conflicts() -> Finding:
     path = settings.JOURNAL_DIR / dead_letters.CONFLICTS
     if not (lines := number_of_lines(path)):
         return Finding("request ids", Level.OK, "No two calls had one.")
-    text = f"{lines} calls are not recorded: their request ids are, with other figures."
+    text = f"Not recorded: {counted(lines, 'call')}, because the request id is recorded with other figures."
     hint = f"Give each call an id of its own. {path} has these calls; remove it when you have looked into it."
     return Finding("request ids", Level.WARNING, text, hint)
 

@@ -18,6 +18,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization, Project
+from ledger.wording import counted
 from pricing.fields import NanoDollarField
 from pricing.models import Price
 
@@ -244,7 +245,7 @@ class Fold(models.Model):
     took_ms = models.IntegerField()
 
     def __str__(self) -> str:
-        return f"{self.finished_at:%Y-%m-%d %H:%M:%S} UTC: {self.events} events in {self.took_ms} ms"
+        return f"{self.finished_at:%Y-%m-%d %H:%M:%S} UTC: {counted(self.events, 'event')} in {self.took_ms:,} ms"
 
 
 class Counter(models.Model):

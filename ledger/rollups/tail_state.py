@@ -6,6 +6,7 @@ from django.db import connection
 
 from ledger.models import Fold
 from ledger.rollups.fold import LOCK
+from ledger.wording import counted
 
 MOST = 100_000
 """At most this many rows are counted, so that even a look at a very long tail is quick."""
@@ -38,8 +39,8 @@ class TailState:
     def __str__(self) -> str:
         if not self.events:
             return "All events are in the sums."
-        number = f"{self.events:,}" if self.is_counted else f"More than {MOST:,}"
-        return f"{number} events are not in the sums yet, the oldest for {self.age_seconds:,.0f} seconds."
+        number = counted(self.events, "event") if self.is_counted else f"more than {MOST:,} events"
+        return f"Not in the sums yet: {number}, the oldest for {counted(round(self.age_seconds), 'second')}."
 
 
 def look() -> TailState:
@@ -59,7 +60,8 @@ class Holder:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.application or 'a program'} (server process {self.pid}, for {self.seconds:,.0f} seconds)"
+        time = counted(round(self.seconds), "second")
+        return f"{self.application or 'a program'} (server process {self.pid}, for {time})"
 
 
 def holder() -> Holder | None:

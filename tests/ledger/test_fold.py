@@ -214,7 +214,7 @@ def test_the_command_folds(acme: Organization, capsys: pytest.CaptureFixture[str
     record([call(organization="acme") for _ in range(3)])
     call_command("fold")
     before, moved, after = capsys.readouterr().out.splitlines()
-    assert before.startswith("Before: 3 events are not in the sums yet, the oldest for 0 seconds.")
+    assert before.startswith("Before: Not in the sums yet: 3 events, the oldest for 0 seconds.")
     assert moved.startswith("Moved 3 events in ")
     assert after == "After: All events are in the sums."
     assert wrong_sums() == []

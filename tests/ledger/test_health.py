@@ -135,12 +135,12 @@ def test_the_log_tells_what_is_red_once_and_when_that_changes(
     assert said() == []
     left_behind(directory, 90)
     ((level, line),) = said()
-    assert (level, line[:45]) == ("ERROR", "Health is red. backlog: 1 journals of ended p")
+    assert (level, line[:44]) == ("ERROR", "Health is red. backlog: 1 journal of ended p")
     left_behind(directory, 95)  # the same finding is red already
     assert said() == []
     monkeypatch.setattr(dead_letters, "number_kept", 1)
     ((level, line),) = said()
-    assert "dead letters: 1 calls could not" in line
+    assert "dead letters: 1 call could not" in line
     for path in directory.glob("*.journal"):
         path.unlink()
     monkeypatch.setattr(dead_letters, "number_kept", 0)
@@ -192,7 +192,7 @@ def test_too_many_journals_are_red(directory: Path, settings: Any) -> None:
 def test_calls_that_were_set_aside_are_red_until_somebody_has_looked(directory: Path) -> None:
     settle.settle([call(usage=usage(-1, 1))])
     assert level_of("dead letters") == Level.RED
-    with pytest.raises(CommandError, match="1 calls are dead letters still"):
+    with pytest.raises(CommandError, match="Still dead letters: 1 call\\."):
         call_command("replay_journal", dead_letters=True)
     assert level_of("dead letters") == Level.RED
 
@@ -218,7 +218,7 @@ def tail() -> health.Finding:
 def test_a_tail_that_is_folded_is_well(acme: Organization) -> None:
     assert (tail().level, tail().text) == (Level.OK, "All events are in the sums.")
     record([call(organization="acme") for _ in range(3)])
-    assert (tail().level, tail().text[:38]) == (Level.OK, "3 events are not in the sums yet, the ")
+    assert (tail().level, tail().text[:38]) == (Level.OK, "Not in the sums yet: 3 events, the old")
     fold_now()
     assert tail().level == Level.OK
     assert tail().text.startswith("All events are in the sums. The last fold: ")
@@ -251,9 +251,9 @@ def test_a_tail_that_does_not_shrink_is_told_with_who_is_in_the_way(
 def test_a_look_at_an_endless_tail_is_short(acme: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail_state, "MOST", 10)
     record([call(organization="acme") for _ in range(10)])
-    assert tail().text.startswith("10 events are not in the sums yet")
+    assert tail().text.startswith("Not in the sums yet: 10 events, ")
     record([call(organization="acme") for _ in range(5)])
-    assert tail().text.startswith("More than 10 events are not in the sums yet")
+    assert tail().text.startswith("Not in the sums yet: more than 10 events, ")
 
 
 DAY = date(2026, 11, 2)
@@ -383,7 +383,7 @@ def test_details_are_for_super_admins(directory: Path, super_admin: User, admin:
     left_behind(directory, 90)
     assert signed_in(admin).get("/health/details/").status_code == 403
     page = signed_in(super_admin).get("/health/details/").content.decode()
-    assert "1 journals of ended processes wait" in page
+    assert "1 journal of ended processes to be replayed" in page
     assert "All events are in the sums." in page
 
 
@@ -401,6 +401,6 @@ def test_request_ids_that_were_told_twice_are_a_warning_until_somebody_has_looke
     one = call(organization="acme")
     settle.settle([one, replace(one, model="another")])
     (finding,) = (finding for finding in examine() if finding.name == "request ids")
-    assert (finding.level, finding.text[:27]) == (Level.WARNING, "1 calls are not recorded: t")
+    assert (finding.level, finding.text[:24]) == (Level.WARNING, "Not recorded: 1 call, be")
     (directory / dead_letters.CONFLICTS).unlink()
     assert level_of("request ids") == Level.OK

@@ -9,6 +9,7 @@ from ledger.management.options import can_be_run_again
 from ledger.recording.folding import fold_tail
 from ledger.rollups import tail_state
 from ledger.rollups.fold import WAIT_SECONDS, Folded
+from ledger.wording import counted
 
 
 class Command(BaseCommand):
@@ -27,7 +28,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Before: {tail_state.look()}")
         start = time.monotonic()
         folded = self._fold(wait)
-        self.stdout.write(f"Moved {folded.events:,} events in {time.monotonic() - start:.1f} seconds.")
+        self.stdout.write(f"Moved {counted(folded.events, 'event')} in {time.monotonic() - start:.1f} seconds.")
         self.stdout.write(f"After: {tail_state.look()}")
         if not folded.is_whole:
             raise CommandError(

@@ -4,6 +4,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ledger.journal.replay import replay_dead_letters, replay_journals
 from ledger.management.options import can_be_run_again
+from ledger.wording import counted
 
 
 class Command(BaseCommand):
@@ -26,6 +27,9 @@ class Command(BaseCommand):
             recorded, kept = replay_dead_letters()
             self.stdout.write(f"Of the dead letters {recorded} are recorded now.")
         if found.waiting:
-            raise CommandError(f"{found.waiting} journals wait: the database takes no calls now. Nothing is lost.")
+            raise CommandError(
+                f"{counted(found.waiting, 'journal')} left: the database takes no calls now. Nothing is lost."
+            )
         if kept:
-            raise CommandError(f"{kept} calls are dead letters still; dead_letters.jsonl and the log above say why.")
+            what = counted(kept, "call")
+            raise CommandError(f"Still dead letters: {what}. dead_letters.jsonl and the log above say why.")
