@@ -126,10 +126,16 @@ def querystring(context: Context, **changes: object) -> str:
     return f"?{query.urlencode()}"
 
 
+UNDER_ACCOUNT = ("analytics.personal", "analytics.scheduled")
+"""Rooms of Analytics whose pages are under the account menu, and so have no tab."""
+
+
 def section_of(request: HttpRequest) -> str:
     """The tab of a page, which is the room of the page's view."""
     match = request.resolver_match
-    return match.func.__module__.partition(".")[0] if match else ""
+    if not match or match.func.__module__.startswith(UNDER_ACCOUNT):
+        return ""
+    return match.func.__module__.partition(".")[0]
 
 
 def playground_url() -> str:

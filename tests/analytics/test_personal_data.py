@@ -71,6 +71,12 @@ def test_the_menu_leads_there(user: User) -> None:
     assert 'href="/privacy/"' in signed_in(user).get("/").content.decode()
 
 
+def test_no_tab_is_marked_for_a_page_of_the_account_menu(user: User) -> None:
+    for path, tabs in (("/privacy/", 0), ("/my-usage/", 1)):
+        header = signed_in(user).get(path).content.decode().partition("<main")[0]
+        assert header.count('aria-current="page">') == tabs, path
+
+
 def test_the_file_has_ones_own_requests_without_hidden_costs(used: str, user: User) -> None:
     assert not user.has_perm("ledger.export_usageevent"), "everybody may have their own"
     _, _, requests = file_of(user)
