@@ -13,6 +13,7 @@ from accounts.day_changes import SETTLE_SECONDS
 from accounts.models import Organization, Project, User
 from accounts.names import folded, written
 from accounts.roles import check_role_change, may_change, replace_role
+from accounts.viewer import Viewer
 
 MERGE = "merge"
 
@@ -23,6 +24,16 @@ def named(model: type[User] | type[Project], organization: Organization, name: s
     key, field = folded(written(name)), f"{model.called}_key"
     either = Q((field, key)) | Q((f"aliases__{field}", key))
     return model._default_manager.filter(either, organization=organization, merged_into=None).first() if key else None
+
+
+def current_ids(model: type[User] | type[Project], ids: Sequence[int], viewer: Viewer) -> list[int]:
+    """The ids of those who have the calls of these people or projects now. The id of one that was merged away in an
+    organization that the viewer sees becomes the id of the one it was merged into."""
+    merged = model._default_manager.filter(pk__in=ids, merged_into__isnull=False).order_by()
+    if viewer.organization_ids is not None:
+        merged = merged.filter(organization__in=viewer.organization_ids)
+    kept = dict(merged.values_list("pk", "merged_into_id"))
+    return [kept.get(one, one) for one in ids]
 
 
 def check_merge(away: User | Project, kept: User | Project, *, by: User) -> None:

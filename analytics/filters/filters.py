@@ -1,9 +1,13 @@
 """The filters in a query string, which page, fragments and export share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import QueryDict
 
+from accounts.merging import current_ids
+from accounts.models import Project, User
 from accounts.viewer import Viewer
 from analytics.filters.facets import ALL, DEFAULT_PROVIDER, MODEL, Facet, facets_of
 from analytics.filters.query_string import QueryString
@@ -20,6 +24,8 @@ SEARCH = "q-"
 LONGEST_SEARCH = 200
 UNPRICED = "unpriced"
 """The name in a query string for "only requests without a whole price", for the event log and its export."""
+MERGED: dict[str, type[User] | type[Project]] = {"user": User, "project": Project}
+"""The filters whose values can be merged into one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +132,16 @@ def _chosen(query: QueryDict, viewer: Viewer) -> dict[Dimension, tuple[str | int
         if facet.name == "provider" and facet.name not in query:
             texts = [DEFAULT_PROVIDER]
         unfiltered = ("", ALL) if facet.name == "provider" else ("",)
-        values = tuple(dict.fromkeys(facet.parse(text) for text in texts if text not in unfiltered))
+        values = [facet.parse(text) for text in texts if text not in unfiltered]
         if values:
-            chosen[facet.dimension] = values
+            chosen[facet.dimension] = tuple(dict.fromkeys(_current(facet, values, viewer)))
     return chosen
+
+
+def _current(facet: Facet, values: Sequence[Any], viewer: Viewer) -> Sequence[Any]:
+    """The values with those who have the calls of merged people and projects now, for links from before the merge."""
+    model = MERGED.get(facet.name)
+    return values if model is None else current_ids(model, values, viewer)
 
 
 def _grain(asked: str, selection: Selection) -> tuple[Grain, str]:

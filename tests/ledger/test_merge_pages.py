@@ -77,6 +77,19 @@ def test_two_projects_are_merged_by_their_pages(boss: Client, double: User) -> N
     assert f"/projects/{shop.pk}/" not in text(boss, f"/organization/{web.organization_id}/projects/")
 
 
+def test_a_link_from_before_the_merge_leads_to_those_who_have_the_calls(
+    boss: Client, double: User, user: User, globex: Organization
+) -> None:
+    web, shop = Project.objects.get(slug="web"), Project.objects.get(slug="shop")
+    boss.post(f"/organization/members/{double.pk}/merge/", {"into": "ann"})
+    boss.post(f"/organization/projects/{shop.pk}/merge/", {"into": "web"})
+    path = f"/requests/?user={double.pk}&user={user.pk}&project={shop.pk}"
+    filters = boss.get(path).context["filters"]
+    assert filters.selection.chosen == {"provider": ("groq",), "user_id": (user.pk,), "project_id": (web.pk,)}
+    others = signed_in(make_user("kim", Role.ADMIN, globex)).get(path).context["filters"]
+    assert others.selection.chosen["user_id"] == (double.pk, user.pk), "nobody learns of a merge elsewhere"
+
+
 def test_the_page_says_that_much_follows_in_the_background(
     boss: Client, double: User, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
