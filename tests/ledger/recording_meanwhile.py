@@ -14,6 +14,10 @@ from tests.cast import connect
 from tests.ledger.calls import MODEL, NOON, call, usage
 
 WRITERS = 3
+PAUSE_SECONDS = 0.002
+"""How long a writer rests after each batch, and once more for every few hundred calls that are written. Without that,
+what is done to all calls of a ledger would never end on a busy machine, where more come than it gets done."""
+CALLS_PER_PAUSE = 300
 
 
 @contextmanager
@@ -34,7 +38,7 @@ def recording_meanwhile(
                 batch = [_call(dice, dice.choice(organizations), start, hours) for _ in range(dice.choice((1, 1, 7)))]
                 record(batch)
                 written.extend(batch)
-                ends.wait(0.002)
+                ends.wait(PAUSE_SECONDS * (1 + len(written) // CALLS_PER_PAUSE))
         except BaseException as error:
             failures.append(error)
 
